@@ -1,0 +1,61 @@
+"""Alive, ready, and described."""
+
+from typing import Literal
+
+import msgspec
+from azure.functions import Blueprint
+
+from functions.http.answers import Answer
+from functions.http.endpoints import Access, Call, endpoint
+from functions.http.openapi import document
+from shared.health import examine
+from shared.wiring import wiring
+
+blueprint = Blueprint()
+
+
+class Alive(msgspec.Struct):
+    """The process answers. Nothing else is looked at."""
+
+    status: Literal["alive"] = "alive"
+
+
+class Check(msgspec.Struct, rename="camel", omit_defaults=True):
+    """One dependency; ``detail`` where something is wrong."""
+
+    name: str
+    status: Literal["ready", "unavailable"]
+    milliseconds: float
+    detail: str = ""
+
+
+class Readiness(msgspec.Struct):
+    """Every dependency."""
+
+    status: Literal["ready", "unavailable"]
+    checks: list[Check]
+
+
+@endpoint(blueprint, "GET", "health", access=Access.ANYONE, answers={200: Alive})
+async def get_health(call: Call) -> Answer:
+    """Whether the app is alive."""
+    return Answer(200, Alive())
+
+
+@endpoint(blueprint, "GET", "health/ready", access=Access.OPERATOR, answers={200: Readiness, 503: Readiness})
+async def get_readiness(call: Call) -> Answer:
+    """Whether every dependency answers, and how fast."""
+    findings = await examine(wiring().probes())
+    checks = [
+        Check(finding.name, "ready" if finding.healthy else "unavailable", finding.milliseconds, finding.detail)
+        for finding in findings
+    ]
+    if all(finding.healthy for finding in findings):
+        return Answer(200, Readiness("ready", checks))
+    return Answer(503, Readiness("unavailable", checks), {"Retry-After": "5"})
+
+
+@endpoint(blueprint, "GET", "openapi.json", access=Access.ANYONE, answers={200: None})
+async def get_openapi(call: Call) -> Answer:
+    """This document."""
+    return Answer(200, document())

@@ -1,0 +1,144 @@
+"""Makes an HTTP function of a handler: who may call, what it takes, what it answers, and how errors are told.
+
+The same words describe the function to Azure, check every call, and are the source of the OpenAPI document.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Literal
+
+import msgspec
+from azure.functions import AuthLevel, Blueprint, HttpRequest, HttpResponse
+
+from functions.http.answers import Answer, to_response
+from functions.http.bodies import read_body
+from functions.http.problems import to_answer, unforeseen
+from shared.auth.callers import Caller, UserId
+from shared.correlation import HEADER, correlated, get_logger
+from shared.errors import ForbiddenError, NotFoundError, StorekeeperError, UnprocessableError
+from shared.wiring import wiring
+
+MAX_USER_ID_BYTES = 256
+
+_log = get_logger(__name__)
+
+
+class Access(Enum):
+    """Who may call."""
+
+    ANYONE = "anyone"
+    PLAYER_OR_OPERATOR = "player or operator"
+    OPERATOR = "operator"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call, its caller verified (None where anyone may call)."""
+
+    request: HttpRequest
+    caller: Caller | None
+
+    def body[T](self, shape: type[T]) -> T:
+        """The JSON body; raises as :func:`functions.http.bodies.read_body`."""
+        return read_body(self.request, shape)
+
+    def path(self, name: str) -> str:
+        """A parameter of the route."""
+        return str(self.request.route_params[name])
+
+    def user_id(self) -> UserId:
+        """Whom the path's ``userId`` means: a player is ``me`` (or their own id), an operator names anyone.
+
+        :raises NotFoundError: another player's path, which is not this caller's to see.
+        """
+        named = self.path("userId")
+        if self.caller is None or not named:
+            raise NotFoundError("No such user")
+        if self.caller.kind == "player":
+            if named not in {"me", self.caller.subject}:
+                raise NotFoundError("A player acts on /users/me alone")
+            named = self.caller.subject
+        elif named == "me":
+            raise NotFoundError("An operator is no player: name the user in place of me")
+        if len(named.encode()) > MAX_USER_ID_BYTES:
+            raise UnprocessableError(f"A user id has at most {MAX_USER_ID_BYTES} bytes")
+        return UserId(named)
+
+
+type Handler = Callable[[Call], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What is known of one HTTP function."""
+
+    name: str
+    method: Literal["GET", "PUT", "POST", "DELETE"]
+    route: str
+    access: Access
+    summary: str
+    body: type[msgspec.Struct] | None
+    answers: Mapping[int, type[msgspec.Struct] | None]
+
+
+_endpoints: dict[str, Endpoint] = {}
+
+
+def endpoints() -> list[Endpoint]:
+    """All that were made, in the order of their registration."""
+    return list(_endpoints.values())
+
+
+def endpoint(
+    blueprint: Blueprint,
+    method: Literal["GET", "PUT", "POST", "DELETE"],
+    route: str,
+    *,
+    access: Access,
+    answers: Mapping[int, type[msgspec.Struct] | None],
+    body: type[msgspec.Struct] | None = None,
+) -> Callable[[Handler], Handler]:
+    """Register a handler as the HTTP function of its own name; the first line of its docstring is the summary."""
+
+    def register(handler: Handler) -> Handler:
+        name = handler.__name__
+        summary = (handler.__doc__ or "").strip().partition("\n")[0]
+        _endpoints[name] = Endpoint(name, method, route, access, summary, body, answers)
+
+        async def serve(req: HttpRequest) -> HttpResponse:
+            return await _serve(handler, access, name, req)
+
+        serve.__name__ = name
+        decorated: Any = blueprint.route(route=route, methods=[method], auth_level=AuthLevel.ANONYMOUS)(serve)
+        blueprint.function_name(name)(decorated)
+        return handler
+
+    return register
+
+
+async def _serve(handler: Handler, access: Access, name: str, request: HttpRequest) -> HttpResponse:
+    with correlated(request.headers.get(HEADER)) as correlation_id:
+        started = time.perf_counter()
+        try:
+            caller = await _admit(access, request)
+            answer = await handler(Call(request, caller))
+            response = to_response(answer, {HEADER: correlation_id})
+        except StorekeeperError as error:
+            _log.log(error.log_level, "%s: %s: %s", name, type(error).__name__, error)
+            response = to_response(to_answer(error, correlation_id), {HEADER: correlation_id})
+        except Exception:  # noqa: BLE001 - a caller gets a problem document, whatever failed
+            _log.exception("%s failed in a way nobody foresaw", name)
+            response = to_response(unforeseen(correlation_id), {HEADER: correlation_id})
+        _log.info("%s %d in %.1f ms", name, response.status_code, (time.perf_counter() - started) * 1000)
+        return response
+
+
+async def _admit(access: Access, request: HttpRequest) -> Caller | None:
+    if access is Access.ANYONE:
+        return None
+    caller = await wiring().callers.verify(request.headers.get("authorization"))
+    if access is Access.OPERATOR and caller.kind != "operator":
+        raise ForbiddenError("This is for operators")
+    return caller

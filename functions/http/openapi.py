@@ -1,0 +1,88 @@
+"""The OpenAPI 3.1 document, made of the endpoints and of the very types that they read and write."""
+
+import re
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from functions.http.endpoints import Access, Endpoint, endpoints
+from functions.http.problems import PROBLEM_JSON, Problem
+from shared.auth.tokens import CreationToken
+from shared.correlation import HEADER
+
+_REF = "#/components/schemas/{name}"
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "userId": {"type": "string", "description": "`me` for a player; any user's id for an operator"},
+    "kind": {"type": "string", "enum": ["collections", "purchase"]},
+}
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document; the same for every caller."""
+    known = endpoints()
+    shapes = [shape for endpoint in known for shape in (endpoint.body, *endpoint.answers.values()) if shape]
+    _, components = msgspec.json.schema_components([Problem, *shapes], schema_hook=_describe, ref_template=_REF)
+    paths: dict[str, dict[str, Any]] = {}
+    for endpoint in known:
+        paths.setdefault(f"/api/{endpoint.route}", {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Storekeeper",
+            "version": "1",
+            "description": "Between an organisation and Microsoft's store services.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "headers": {HEADER: {"description": "Finds the call in the logs", "schema": {"type": "string"}}},
+        },
+    }
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    responses: dict[str, Any] = {
+        str(status): _response(HTTPStatus(status).phrase, shape, "application/json")
+        for status, shape in endpoint.answers.items()
+    }
+    responses["default"] = _response("A problem document", Problem, PROBLEM_JSON)
+    operation: dict[str, Any] = {
+        "operationId": endpoint.name,
+        "summary": endpoint.summary,
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
+            for name in re.findall(r"{(\w+)}", endpoint.route)
+        ],
+        "responses": responses,
+        "security": [] if endpoint.access is Access.ANYONE else [{"bearer": []}],
+        "description": f"For: {endpoint.access.value}.",
+    }
+    if endpoint.body:
+        operation["requestBody"] = {"required": True, "content": {"application/json": _schema(endpoint.body)}}
+    return operation
+
+
+def _response(description: str, shape: type[msgspec.Struct] | None, media_type: str) -> dict[str, Any]:
+    response: dict[str, Any] = {
+        "description": description,
+        "headers": {HEADER: {"$ref": f"#/components/headers/{HEADER}"}},
+    }
+    if shape:
+        response["content"] = {media_type: _schema(shape)}
+    return response
+
+
+def _schema(shape: type[msgspec.Struct]) -> dict[str, Any]:
+    return {"schema": {"$ref": _REF.format(name=shape.__name__)}}
+
+
+def _describe(kind: type) -> dict[str, Any]:
+    if kind is CreationToken:
+        return {"type": "string", "description": "An Entra access token for the game"}
+    raise NotImplementedError(f"{kind.__name__} has no place in the document")

@@ -1,0 +1,261 @@
+"""The app's side of :mod:`shared.keys`: what is due is found, spread over a queue, and done.
+
+A duty is a renewal or, of a dead key, telling its owner. What is due stays in the due index until the outcome has been
+written, so a worker that dies leaves nothing behind but duties for the next one, and every step may happen twice.
+"""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from shared.auth.entra import Entra
+from shared.auth.tokens import StoreIdKind
+from shared.clock import Clock, to_iso, utc_now
+from shared.correlation import get_logger
+from shared.errors import StorekeeperError, UnavailableError
+from shared.events import Events, ReissueNeededData, reissue_needed
+from shared.keys.filing import RECORDS_A_COMMIT, Change, Files
+from shared.keys.record import SHARDS, Record, Status, StoredKey
+from shared.keys.schedule import renewal_time, retry_time
+from shared.keys.sealing import Sealer, UnsealError
+from shared.settings import Identity
+from shared.storage.leases import Leases
+from shared.storage.queues import Queue
+from shared.storage.tables import ConflictError
+from shared.store.errors import AUTHENTICATION_TOKEN_INVALID, StoreCredentialsError, StoreError
+from shared.store.key_service import KeyService
+from shared.store.user_store_id import MalformedKeyError, UserStoreIdKey, decode
+
+QUEUE = "store-id-renewals"
+LEASE_DURATION = timedelta(minutes=5)
+TIME_BUDGET = 120.0
+"""Seconds that one message works on a shard before it hands the rest to a new message; well under the lease."""
+
+WRITE_PAUSES = (1, 2, 4, 8, 16, 30)
+"""Seconds between the tries to write what was renewed while storage is away."""
+
+PLANNERS = 16
+"""Shards that the timer looks at side by side."""
+
+_log = get_logger(__name__)
+
+
+class RenewalMessage(msgspec.Struct, forbid_unknown_fields=True):
+    """The queue message: a shard has duties. It holds no key and no player."""
+
+    shard: str
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Duty:
+    user_id: str
+    kind: StoreIdKind
+    key: StoredKey
+
+
+class Renewal:
+    """Finds and carries out what is due."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        files: Files,
+        sealer: Sealer,
+        entra: Entra,
+        service: KeyService,
+        events: Events,
+        queue: Queue,
+        leases: Leases,
+        *,
+        clock: Clock = utc_now,
+    ) -> None:
+        self._identity = identity
+        self._files = files
+        self._sealer = sealer
+        self._entra = entra
+        self._service = service
+        self._events = events
+        self._queue = queue
+        self._leases = leases
+        self._clock = clock
+
+    async def plan(self) -> int:
+        """Put one message for each shard that has something due; how many were put.
+
+        :raises UnavailableError: storage is away; the next run of the timer finds the same shards.
+        """
+        now = self._clock()
+        shards = iter([f"{shard:02x}" for shard in range(SHARDS)])
+        planned = 0
+
+        async def planner() -> None:
+            nonlocal planned
+            for shard in shards:
+                if await self._files.has_due(shard, now):
+                    await self._queue.send(RenewalMessage(shard))
+                    planned += 1
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(PLANNERS):
+                group.create_task(planner())
+        return planned
+
+    async def renew_shard(self, shard: str) -> int:
+        """Carry out what is due in one shard; how many records were worked on.
+
+        One worker a shard at a time: whether an old key survives its renewal is not documented, so a second renewal
+        at the same moment might find the key dead.
+
+        :raises UnavailableError: storage, the vault or Entra is away; everything due stays due.
+        """
+        lease = await self._leases.take(shard)
+        if lease is None:
+            _log.info("shard %s is being worked on by another worker", shard)
+            return 0
+        done = 0
+        started = time.monotonic()
+        try:
+            # Without these a renewed key would have nowhere to rest, or every renewal would fail: better none at all.
+            await self._sealer.check()
+            await self._entra.get_service_token(self._identity)
+            while batch := await self._files.due(shard, self._clock(), RECORDS_A_COMMIT):
+                done += len(batch)
+                await self._work_on(batch)
+                if time.monotonic() - started > TIME_BUDGET:
+                    await self._queue.send(RenewalMessage(shard))
+                    break
+        finally:
+            await self._leases.give_back(lease)
+        return done
+
+    async def _work_on(self, batch: list[Record]) -> None:
+        now = self._clock()
+        duties = [
+            _Duty(record.user_id, kind, key)
+            for record in batch
+            for kind, key in record.keys.items()
+            if key.duty_on and key.duty_on <= now
+        ]
+        outcomes = await asyncio.gather(*(self._carry_out(duty, now) for duty in duties))
+        changed: dict[str, Record] = {record.user_id: record for record in batch}
+        for duty, outcome in zip(duties, outcomes, strict=True):
+            changed[duty.user_id] = changed[duty.user_id].with_key(duty.kind, outcome)
+        changes = [Change(record, changed[record.user_id]) for record in batch]
+        for conflict in await self._write(changes):
+            await self._reconcile(conflict)
+
+    async def _write(self, changes: list[Change]) -> list[Change]:
+        """Write the outcomes, and hold on to them while storage is away: the Store may have let the old keys die."""
+        for pause in WRITE_PAUSES:
+            try:
+                return await self._files.apply_all(changes)
+            except UnavailableError as error:
+                _log.warning("renewed keys cannot be filed yet: %s", error)
+                await asyncio.sleep(pause)
+        return await self._files.apply_all(changes)
+
+    async def _carry_out(self, duty: _Duty, now: datetime) -> StoredKey:
+        """What a key becomes by its duty. Never raises: what one player's key does must not hold up the others."""
+        try:
+            if duty.key.unannounced:
+                return await self._announce(duty)
+            return await self._renew(duty, now)
+        except StorekeeperError as error:
+            return self._later(duty, now, str(error), None)
+        except Exception:  # noqa: BLE001 - one player's key must not hold up the others, whatever it is
+            _log.exception("a duty failed in a way nobody foresaw; it is tried again later")
+            return self._later(duty, now, "unforeseen", None)
+
+    async def _announce(self, duty: _Duty) -> StoredKey:
+        reason: Literal["expired", "reissueNeeded"] = (
+            "expired" if duty.key.status is Status.EXPIRED else "reissueNeeded"
+        )
+        data = ReissueNeededData(duty.user_id, duty.kind.value, reason, to_iso(duty.key.issued_on))
+        await self._events.send(reissue_needed(data, self._clock()))
+        return replace(duty.key, unannounced=False, duty_on=None, attempts=0)
+
+    async def _renew(self, duty: _Duty, now: datetime) -> StoredKey:
+        """Renew, and judge the answer.
+
+        A key past its expiry is asked for too, once: if it is our clock that is wrong, the Store still renews it.
+        """
+        try:
+            old = await self._sealer.open(duty.user_id, duty.kind, duty.key.sealed)
+            return await self._accepted(duty, await self._call_store(duty.kind, old))
+        except (StoreError, UnsealError, MalformedKeyError) as error:
+            if duty.key.expires_on <= now:
+                return _dead(duty.key, Status.EXPIRED, now)
+            if _says_dead(error):
+                _log.info("a %s key is dead: %s", duty.kind, error)
+                return _dead(duty.key, Status.REISSUE_NEEDED, now)
+            return self._later(duty, now, str(error), error.retry_after if isinstance(error, StoreError) else None)
+
+    async def _call_store(self, kind: StoreIdKind, key: UserStoreIdKey) -> UserStoreIdKey:
+        """Renew with the cached Entra token and, where the Store does not take it, once more with a fresh one."""
+        token = await self._entra.get_service_token(self._identity)
+        try:
+            return await self._service.renew(kind, key, token)
+        except StoreCredentialsError:
+            fresh = await self._entra.get_service_token(self._identity, refused=token)
+            if fresh == token:
+                raise
+            return await self._service.renew(kind, key, fresh)
+
+    async def _accepted(self, duty: _Duty, new: UserStoreIdKey) -> StoredKey:
+        claims = decode(new)
+        if claims.kind is not duty.kind or claims.client_id.lower() != self._identity.client_id.lower():
+            raise MalformedKeyError("the Store renewed a key into one of another kind or client id")
+        renew_after = renewal_time(claims.issued_on, claims.expires_on, f"{duty.user_id}|{duty.kind}")
+        return StoredKey(
+            status=Status.ACTIVE,
+            issued_on=claims.issued_on,
+            expires_on=claims.expires_on,
+            renew_after=renew_after,
+            sealed=await self._sealer.seal(duty.user_id, duty.kind, new),
+            duty_on=renew_after,
+        )
+
+    def _later(self, duty: _Duty, now: datetime, reason: str, retry_after: float | None) -> StoredKey:
+        key = duty.key
+        again = retry_time(now, key.expires_on, key.attempts, retry_after, random.random())  # noqa: S311 - jitter
+        _log.warning("a %s key is tried again at %s: %s", duty.kind, to_iso(again), reason)
+        return replace(key, duty_on=again, attempts=key.attempts + 1)
+
+    async def _reconcile(self, change: Change) -> None:
+        """Somebody changed a record while we worked on it. Their change stands, except that a newer key wins.
+
+        A renewed key must not be lost: the Store may have let the old one die.
+        """
+        for _ in range(3):
+            held = await self._files.find(change.after.user_id)
+            if held is None:
+                return
+            merged = held
+            for kind, key in change.after.keys.items():
+                stored = held.keys.get(kind)
+                if stored and key.status is Status.ACTIVE and key.issued_on > stored.issued_on:
+                    merged = merged.with_key(kind, key)
+            if merged is held:
+                return
+            try:
+                await self._files.apply(Change(held, merged))
+            except ConflictError:
+                continue
+            return
+        _log.error("a renewed key could not be filed: its record is being changed without pause")
+
+
+def _says_dead(error: Exception) -> bool:
+    """Whether an answer that a fresh Entra token did not change is about the key itself (reference, section 0)."""
+    return isinstance(error, StoreCredentialsError) and error.answer.inner_code == AUTHENTICATION_TOKEN_INVALID
+
+
+def _dead(key: StoredKey, status: Status, now: datetime) -> StoredKey:
+    """A key that is of no more use is not kept, and its owner is told at once."""
+    return replace(key, status=status, sealed=None, duty_on=now, attempts=0, unannounced=True)

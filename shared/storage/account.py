@@ -1,0 +1,79 @@
+"""The storage account: its clients, and its errors in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from shared.auth.app_identity import AppIdentity
+from shared.errors import UnavailableError
+from shared.settings import StorageAccount
+
+if TYPE_CHECKING:
+    from azure.data.tables.aio import TableServiceClient
+    from azure.storage.queue.aio import QueueServiceClient
+
+_OPTIONS: dict[str, Any] = {
+    "retry_total": 3,
+    "retry_backoff_factor": 0.2,
+    "connection_timeout": 5,
+    "read_timeout": 20,
+}
+
+
+class Account:
+    """Builds the clients of one storage account when they are first needed, one of each."""
+
+    def __init__(self, account: StorageAccount, identity: AppIdentity) -> None:
+        self._account = account
+        self._identity = identity
+        self._tables: TableServiceClient | None = None
+        self._queues: QueueServiceClient | None = None
+
+    def tables(self) -> "TableServiceClient":
+        """The table service."""
+        if self._tables is None:
+            from azure.data.tables.aio import TableServiceClient  # noqa: PLC0415 - loaded when first used
+
+            if self._account.connection_string:
+                self._tables = TableServiceClient.from_connection_string(
+                    self._account.connection_string.reveal(), **_OPTIONS
+                )
+            else:
+                credential = self._identity.credential()
+                self._tables = TableServiceClient(self._account.endpoint("table"), credential=credential, **_OPTIONS)
+        return self._tables
+
+    def queues(self) -> "QueueServiceClient":
+        """The queue service."""
+        if self._queues is None:
+            from azure.storage.queue.aio import QueueServiceClient  # noqa: PLC0415 - loaded when first used
+
+            if self._account.connection_string:
+                self._queues = QueueServiceClient.from_connection_string(
+                    self._account.connection_string.reveal(), **_OPTIONS
+                )
+            else:
+                credential = self._identity.credential()
+                self._queues = QueueServiceClient(self._account.endpoint("queue"), credential=credential, **_OPTIONS)
+        return self._queues
+
+    async def close(self) -> None:
+        """Give back the connections."""
+        for client in (self._tables, self._queues):
+            if client is not None:
+                await client.close()
+
+
+@contextmanager
+def storage_errors(dependency: str) -> Iterator[None]:
+    """Turn "the account is away" into :class:`UnavailableError`; what the service says of the call itself passes."""
+    from azure.core.exceptions import AzureError, HttpResponseError  # noqa: PLC0415 - loaded with the clients
+
+    try:
+        yield
+    except HttpResponseError as error:
+        if error.status_code is None or error.status_code in {401, 403, 408, 429} or error.status_code >= 500:
+            raise UnavailableError(dependency, f"answered {error.status_code}") from error
+        raise
+    except AzureError as error:
+        raise UnavailableError(dependency, type(error).__name__) from error

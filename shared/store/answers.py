@@ -1,0 +1,97 @@
+"""Reads the Store's answers: the value of a success, or the error that a failure is. Pure."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from shared.clock import Clock
+from shared.store.errors import (
+    StoreAnswer,
+    StoreCredentialsError,
+    StoreError,
+    StoreRefusedError,
+    StoreThrottledError,
+    StoreUnknownError,
+)
+
+DEFAULT_RETRY_AFTER = 60.0
+"""Seconds to wait after a 429 that names none."""
+
+MAX_RETRY_AFTER = 86_400.0
+MAX_TEXT = 512
+
+
+class _InnerError(msgspec.Struct):
+    code: str | None = None
+    message: str | None = None
+
+
+class _ErrorBody(msgspec.Struct):
+    """The error body of reference section 0; all optional, since throttling answers have a shape of their own."""
+
+    code: str | None = None
+    message: str | None = None
+    innererror: _InnerError | None = None
+
+
+def failure(operation: str, status: int, headers: Mapping[str, str], body: bytes, clock: Clock) -> StoreError:
+    """The error that an answer other than 2xx is."""
+    try:
+        parsed = msgspec.json.decode(body, type=_ErrorBody)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        parsed = _ErrorBody()
+    inner = parsed.innererror or _InnerError()
+    answer = StoreAnswer(
+        operation,
+        status,
+        _bounded(parsed.code),
+        _bounded(inner.code),
+        _bounded(inner.message or parsed.message),
+        headers.get("MS-RequestId"),
+    )
+    retry_after = parse_retry_after(headers.get("Retry-After"), clock)
+    if status == 401:
+        return StoreCredentialsError(answer, retry_after)
+    if status == 429:
+        return StoreThrottledError(answer, DEFAULT_RETRY_AFTER if retry_after is None else retry_after)
+    if status == 408 or status >= 500 or status < 400:
+        return StoreUnknownError(answer, retry_after)
+    return StoreRefusedError(answer, retry_after)
+
+
+def success[T](operation: str, status: int, headers: Mapping[str, str], body: bytes, shape: type[T]) -> T:
+    """The value that a 2xx answer holds; unknown fields are ignored.
+
+    :raises StoreUnknownError: the body is not of that shape, so that nobody knows what happened.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        answer = StoreAnswer(operation, status, message="unreadable answer", request_id=headers.get("MS-RequestId"))
+        raise StoreUnknownError(answer) from error
+
+
+def parse_retry_after(value: str | None, clock: Clock) -> float | None:
+    """Seconds that a ``Retry-After`` asks for, as seconds or as an HTTP date; None where it is absent or unreadable."""
+    if not value:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            moment = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _aware(clock)).total_seconds()
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if math.isfinite(seconds) else None
+
+
+def _aware(clock: Clock) -> datetime:
+    return clock().astimezone(UTC)
+
+
+def _bounded(text: str | None) -> str | None:
+    return text[:MAX_TEXT] if text else None
