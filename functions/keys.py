@@ -23,7 +23,8 @@ blueprint = Blueprint()
 
 _log = get_logger(__name__)
 
-_XBL_AUTHORIZATION = r"^XBL3\.0 x=[^;\s]{1,128};[A-Za-z0-9._~+/=-]+$"
+# It becomes a header: nothing that could break one, nor a line's end, which $ lets pass.
+_XBL_AUTHORIZATION = r"^XBL3\.0 x=[!-:<-~]{1,128};[A-Za-z0-9._~+/=-]+$(?!\n)"
 
 
 class KeyUpload(msgspec.Struct, forbid_unknown_fields=True):

@@ -62,6 +62,10 @@ class Control:
         """Another client secret for an app."""
         await self._call("POST", f"/apps/{client_id}/secrets", options)
 
+    async def set_token_lifetime(self, tenant_id: str, seconds: int) -> None:
+        """How long the access tokens live that Entra issues from now on."""
+        await self._call("PATCH", f"/tenants/{tenant_id}", {"tokenLifetimeSeconds": seconds})
+
     async def add_certificate(self, client_id: str, store_in_vault: str) -> None:
         """A certificate with which an app may prove itself."""
         await self._call("POST", f"/apps/{client_id}/certificates", {"storeInVault": store_in_vault})
@@ -75,6 +79,11 @@ class Control:
     async def disturb(self, service: str, effect: Mapping[str, Any], **options: Any) -> str:
         """Put a fault in force; its id."""
         return str((await self._call("POST", "/faults", {"service": service, "effect": effect, **options}))["id"])
+
+    async def faults(self) -> list[dict[str, Any]]:
+        """The faults in force, each with how many requests it ``matched`` and was ``applied`` to."""
+        faults: list[dict[str, Any]] = (await self._call("GET", "/faults"))["faults"]
+        return faults
 
     async def calm(self) -> None:
         """Lift all faults."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,10 +43,16 @@ class Servers:
         options: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
     ) -> processes.Server:
-        """The app in a local host of its own."""
+        """The app in a local host of its own; without ``env`` in our environment, with the emulator's CA trusted."""
         file = await self.write_settings(changes, name=name)
+        env = {**os.environ, **await self._trust()} if env is None else env
         command = [sys.executable, "-m", "local.host", "--settings", str(file), "--port", str(port), *options]
         return await processes.start(name, command, log=self.folder / f"{name}.log", cwd=ROOT, env=env)
+
+    async def _trust(self) -> dict[str, str]:
+        # In the environment from the start, since aiohttp reads it when it is imported.
+        values = await self.control.settings()
+        return {name: values[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
 
 
 @asynccontextmanager
@@ -55,16 +62,20 @@ async def servers(
     keep: bool = False,
     emulator_port: int = 0,
     azurite_ports: tuple[int, int, int] = azurite.ANY_PORTS,
+    access_log: bool = False,
 ) -> AsyncIterator[Servers]:
     """Azurite and the emulator, stopped on the way out; with ``keep`` their state stays in ``folder``."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - once, before anything runs
     state = folder / "emulator" / "state.json"
     command = [sys.executable, "-m", "local.emulator", "--port", str(emulator_port), "--state", str(state)]
     async with AsyncExitStack() as stack:
         storage, emulator = await asyncio.gather(
             stack.enter_async_context(
                 azurite.running(
-                    log=folder / "azurite.log", location=folder / "azurite" if keep else None, ports=azurite_ports
+                    log=folder / "azurite.log",
+                    location=folder / "azurite" if keep else None,
+                    ports=azurite_ports,
+                    access_log=access_log,
                 )
             ),
             stack.enter_async_context(processes.running("emulator", command, log=folder / "emulator.log", cwd=ROOT)),

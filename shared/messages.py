@@ -27,7 +27,7 @@ def decode_message[T](body: bytes, shape: type[T]) -> T:
         if version != VERSION:
             raise MessageError(f"version {version} is not known; expected {VERSION}")
         return msgspec.json.decode(text, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MessageError(f"the message cannot be read: {error}") from error
 
 

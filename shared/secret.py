@@ -30,10 +30,10 @@ class Secret:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(*(each.reveal().encode(errors="surrogatepass") for each in (self, other)))
 
     def __hash__(self) -> int:
-        return hash((type(self), self._value))
+        return hash((Secret, self._value))
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"{type(self).__name__} is not to be pickled or copied to another process")

@@ -83,9 +83,17 @@ def _url(value: str) -> str:
     loopback = parts.hostname in {"localhost", "127.0.0.1", "::1"}
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
         raise ValueError
+    if parts.port == 0 or re.search(r"[\s\\]", value):  # reading the port refuses what is none
+        raise ValueError
     if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError
     return value.rstrip("/")
+
+
+def _directory_id(value: str) -> str:
+    if not re.fullmatch(r"([0-9A-Za-z][0-9A-Za-z.-]*)?", value):
+        raise ValueError
+    return value
 
 
 def _vault_name(value: str) -> str:
@@ -111,12 +119,27 @@ def _languages(value: str) -> tuple[str, ...]:
     return languages
 
 
-_SCHEDULE_FIELD = r"[0-9A-Za-z*,/-]+"
+_MONTHS = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_WEEKDAYS = ["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"]
+_SCHEDULE_FIELDS: tuple[tuple[range, list[str]], ...] = (
+    (range(60), []),
+    (range(60), []),
+    (range(24), []),
+    (range(1, 32), []),
+    (range(1, 13), _MONTHS),
+    (range(8), _WEEKDAYS),
+)
 
 
 def _schedule(value: str) -> str:
-    if not re.fullmatch(rf"{_SCHEDULE_FIELD}( {_SCHEDULE_FIELD}){{5}}", value):
-        raise ValueError
+    for field, (numbers, names) in zip(value.split(" "), _SCHEDULE_FIELDS, strict=True):
+        for item in field.split(","):
+            found = re.fullmatch(r"(?:\*|([0-9A-Za-z]+)(?:-([0-9A-Za-z]+))?)(?:/0*[1-9][0-9]?)?", item)
+            if not found:
+                raise ValueError
+            for end in filter(None, found.groups()):
+                if end.upper() not in names and int(end) not in numbers:
+                    raise ValueError
     return value
 
 
@@ -136,7 +159,7 @@ class _IssuerEntry(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 def _tenants(value: str) -> tuple[Identity, ...]:
     entries = msgspec.json.decode(value or "[]", type=list[_TenantEntry])
     if len({entry.tenant_id for entry in entries}) != len(entries) or not all(
-        entry.tenant_id and entry.client_id for entry in entries
+        _directory_id(entry.tenant_id) and _directory_id(entry.client_id) for entry in entries
     ):
         raise ValueError
     return tuple(Identity(entry.tenant_id, entry.client_id, _credential(entry.credential)) for entry in entries)
@@ -184,10 +207,14 @@ class Settings:
         default="false",
     )
     publisher_tenant_id: str = _setting(
-        "PUBLISHER_TENANT_ID", _text, "a tenant id", "the publisher's Entra tenant; empty: half off", default=""
+        "PUBLISHER_TENANT_ID", _directory_id, "a tenant id", "the publisher's Entra tenant; empty: half off", default=""
     )
     publisher_client_id: str = _setting(
-        "PUBLISHER_CLIENT_ID", _text, "an application id", "the publisher's Entra app; empty: half off", default=""
+        "PUBLISHER_CLIENT_ID",
+        _directory_id,
+        "an application id",
+        "the publisher's Entra app; empty: half off",
+        default="",
     )
     publisher_credential: CredentialSource = _setting(
         "PUBLISHER_CREDENTIAL",

@@ -25,11 +25,13 @@ def read_body[T](request: HttpRequest, shape: type[T], *, limit: int = MAX_BODY_
     """
     body = request.get_body()
     if len(body) > limit:
-        raise PayloadTooLargeError(f"The body has {len(body)} bytes; at most {limit} are accepted")
+        detail = f"The body has {len(body)} bytes; at most {limit} are accepted"
+        raise PayloadTooLargeError(detail, faults=(InputFault("", detail),))
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     charset = re.search(r"charset\s*=\s*\"?([^\s;\"]+)", parameters, re.IGNORECASE)
     if media_type.strip().lower() != "application/json" or (charset and charset[1].lower() != "utf-8"):
-        raise UnsupportedMediaTypeError("Send the body as application/json in UTF-8")
+        detail = "Send the body as application/json in UTF-8"
+        raise UnsupportedMediaTypeError(detail, faults=(InputFault("Content-Type", detail),))
     try:
         return msgspec.convert(_parse(body), shape)
     except msgspec.ValidationError as error:
@@ -40,7 +42,8 @@ def read_body[T](request: HttpRequest, shape: type[T], *, limit: int = MAX_BODY_
 def _parse(body: bytes) -> Any:
     """The standard parser, since it alone shows names that are given twice: which of two wins is nobody's to guess."""
     try:
-        return json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        parsed = json.loads(body.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
+        json.dumps(parsed, ensure_ascii=False).encode()  # half a surrogate pair is an escape in JSON, but no text
     except UnicodeDecodeError as error:
         raise _unreadable(f"the body is not UTF-8 (byte {error.start})") from error
     except _DuplicateKeyError as error:
@@ -49,6 +52,7 @@ def _parse(body: bytes) -> Any:
         raise _unreadable(f"not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     except (ValueError, RecursionError) as error:
         raise _unreadable("not JSON that can be read") from error
+    return parsed
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

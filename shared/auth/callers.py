@@ -10,10 +10,12 @@ What is decided here, and why:
   :data:`UNKNOWN_KEY_COOL_DOWN`, since anybody can send an unknown ``kid``.
 """
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NewType
 
 from shared.auth.issuer_keys import IssuerKeys
+from shared.auth.recent import RecentTokens
 from shared.errors import ForbiddenError, UnauthenticatedError
 from shared.settings import Issuer
 
@@ -45,6 +47,7 @@ class Callers:
     def __init__(self, issuers: tuple[Issuer, ...], keys: IssuerKeys) -> None:
         self._issuers = issuers
         self._keys = keys
+        self._recent = RecentTokens[Caller]()
 
     async def verify(self, authorization: str | None) -> Caller:
         """The caller whom an ``Authorization`` header proves.
@@ -54,16 +57,21 @@ class Callers:
         :raises UnavailableError: the issuer's keys cannot be fetched.
         """
         token = _bearer(authorization)
+        known = self._recent.find(token)
+        if known:
+            return known
         issuer, key_id = self._untrusted_origin(token)
         claims = _verified(token, await self._keys.find(issuer, key_id), issuer)
         subject = claims["sub"]
-        if not isinstance(subject, str) or not subject:
-            raise UnauthenticatedError("The token's sub claim is empty")
+        if not isinstance(subject, str) or not subject or re.search("[\ud800-\udfff]", subject):
+            raise UnauthenticatedError("The token's sub claim is empty, or no text")
         if issuer.kind == "operator":
             roles = claims.get("roles")
             if not isinstance(roles, list) or OPERATOR_ROLE not in roles:
                 raise ForbiddenError(f"The token has no role {OPERATOR_ROLE}")
-        return Caller(issuer.kind, subject)
+        caller = Caller(issuer.kind, subject)
+        self._recent.remember(token, caller, float(claims["exp"]) + LEEWAY)
+        return caller
 
     def _untrusted_origin(self, token: str) -> tuple[Issuer, str | None]:
         """Which configured issuer the token says it is from, and with which key: a hint for the check, no more."""
@@ -89,6 +97,8 @@ def _bearer(authorization: str | None) -> str:
     token = token.strip()
     if scheme.lower() != "bearer" or not token:
         raise UnauthenticatedError("Send Authorization: Bearer followed by a token of a configured issuer")
+    if not token.isascii():
+        raise UnauthenticatedError("The bearer token is not a well-formed JWT")
     if len(token) > MAX_TOKEN_CHARACTERS:
         raise UnauthenticatedError(f"The bearer token is longer than {MAX_TOKEN_CHARACTERS} characters")
     return token
@@ -113,5 +123,5 @@ def _verified(token: str, key: "PyJWK", issuer: Issuer) -> dict[str, Any]:
         raise UnauthenticatedError(f"The token has no {error.claim} claim") from error
     except jwt.InvalidSignatureError as error:
         raise UnauthenticatedError("The token's signature does not hold") from error
-    except jwt.InvalidTokenError as error:
+    except jwt.PyJWTError as error:  # also a published key that is too weak
         raise UnauthenticatedError(f"The token is not valid ({type(error).__name__})") from error

@@ -87,7 +87,7 @@ class Entra:
             return cached
         try:
             return await self._flights.join(key, lambda: self._fetch(key, identity))
-        except (UnavailableError, EntraRefusedError, SecretUnusableError):
+        except (UnavailableError, BadGatewayError):
             # Early refresh has failed, but what we hold is good for a while: the caller must not pay for that.
             if cached and refused is None and cached.expires_on > self._clock().timestamp():
                 _log.exception("a token for %s could not be refreshed; the old one is used until it expires", audience)

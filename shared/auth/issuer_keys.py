@@ -84,10 +84,13 @@ class IssuerKeys:
             entries = document.get("keys")
             found = {}
             for entry in entries if isinstance(entries, list) else ():
-                if entry.get("use", "sig") != "sig":
+                if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
+                    continue
+                key_id = entry.get("kid")
+                if not isinstance(key_id, str | None):
                     continue
                 try:
-                    found[entry.get("kid")] = jwt.PyJWK(entry)
+                    found[key_id] = jwt.PyJWK(entry)
                 except jwt.PyJWTError:
                     _log.info("issuer %s publishes a key of a type we do not use", issuer.issuer)
             if not found:
@@ -116,7 +119,7 @@ class IssuerKeys:
             response = await self._client.get(address)
             response.raise_for_status()
             document = response.json() if len(response.content) <= MAX_DOCUMENT_BYTES else None
-        except (httpx.HTTPError, ValueError) as error:
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, RecursionError) as error:
             raise UnavailableError("caller-issuer", f"{address}: {type(error).__name__}") from error
         if not isinstance(document, dict):
             raise UnavailableError("caller-issuer", f"{address}: not a JSON object of a sensible size")

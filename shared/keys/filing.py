@@ -16,7 +16,9 @@ from datetime import datetime
 
 from shared.clock import to_iso
 from shared.keys.record import Record, from_row, row_name, shard_of, to_properties
-from shared.storage.tables import MAX_OPERATIONS, ConflictError, Operation, Row, Table
+from shared.storage.rows import Row
+from shared.storage.tables import Table
+from shared.storage.transactions import MAX_OPERATIONS, ConflictError, Operation
 
 RECORDS_A_COMMIT = MAX_OPERATIONS // 3
 """A changed record takes three operations: its own row, the due row it had, the due row it gets."""

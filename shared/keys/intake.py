@@ -15,7 +15,7 @@ from shared.keys.schedule import renewal_time
 from shared.keys.sealing import Sealer
 from shared.secret import Secret
 from shared.settings import Identity
-from shared.storage.tables import ConflictError
+from shared.storage.transactions import ConflictError
 from shared.store.errors import StoreCredentialsError, StoreError, StoreRefusedError
 from shared.store.key_service import KeyService
 from shared.store.user_store_id import (

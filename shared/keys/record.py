@@ -11,7 +11,7 @@ from typing import Any
 from shared.auth.tokens import StoreIdKind
 from shared.clock import from_iso, to_iso
 from shared.keys.sealing import SealedKey
-from shared.storage.tables import Row
+from shared.storage.rows import Row
 
 SHARDS = 64
 """Partitions over which players are spread. Each takes 2,000 row operations a second (Azure Tables)."""

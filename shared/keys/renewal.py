@@ -9,7 +9,7 @@ import random
 import time
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -26,14 +26,16 @@ from shared.keys.sealing import Sealer, UnsealError
 from shared.settings import Identity
 from shared.storage.leases import Leases
 from shared.storage.queues import Queue
-from shared.storage.tables import ConflictError
+from shared.storage.transactions import ConflictError
 from shared.store.errors import AUTHENTICATION_TOKEN_INVALID, StoreCredentialsError, StoreError
 from shared.store.key_service import KeyService
 from shared.store.user_store_id import MalformedKeyError, UserStoreIdKey, decode
 
 QUEUE = "store-id-renewals"
-LEASE_DURATION = timedelta(minutes=5)
-TIME_BUDGET = 120.0
+LEASE_DURATION = timedelta(seconds=30)
+"""How long a shard waits for a worker that died."""
+
+TIME_BUDGET = 10.0
 """Seconds that one message works on a shard before it hands the rest to a new message; well under the lease."""
 
 WRITE_PAUSES = (1, 2, 4, 8, 16, 30)
@@ -48,7 +50,7 @@ _log = get_logger(__name__)
 class RenewalMessage(msgspec.Struct, forbid_unknown_fields=True):
     """The queue message: a shard has duties. It holds no key and no player."""
 
-    shard: str
+    shard: Annotated[str, msgspec.Meta(pattern=r"^[0-3][0-9a-f]$(?!\n)")]
     version: int = 1
 
 
@@ -124,17 +126,20 @@ class Renewal:
             # Without these a renewed key would have nowhere to rest, or every renewal would fail: better none at all.
             await self._sealer.check()
             await self._entra.get_service_token(self._identity)
-            while batch := await self._files.due(shard, self._clock(), RECORDS_A_COMMIT):
+            more = True
+            while more:
+                batch = await self._files.due(shard, self._clock(), RECORDS_A_COMMIT)
                 done += len(batch)
-                await self._work_on(batch)
-                if time.monotonic() - started > TIME_BUDGET:
+                more = await self._work_on(batch) or len(batch) == RECORDS_A_COMMIT
+                if more and time.monotonic() - started > TIME_BUDGET:
                     await self._queue.send(RenewalMessage(shard))
-                    break
+                    more = False
         finally:
             await self._leases.give_back(lease)
         return done
 
-    async def _work_on(self, batch: list[Record]) -> None:
+    async def _work_on(self, batch: list[Record]) -> bool:
+        """Do what is due now; whether that has made something else due at once."""
         now = self._clock()
         duties = [
             _Duty(record.user_id, kind, key)
@@ -149,6 +154,7 @@ class Renewal:
         changes = [Change(record, changed[record.user_id]) for record in batch]
         for conflict in await self._write(changes):
             await self._reconcile(conflict)
+        return any(record.duty_on and record.duty_on <= now for record in changed.values())
 
     async def _write(self, changes: list[Change]) -> list[Change]:
         """Write the outcomes, and hold on to them while storage is away: the Store may have let the old keys die."""

@@ -7,7 +7,6 @@ every row names; each renewal seals with the newest.
 """
 
 import base64
-import binascii
 import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -88,7 +87,7 @@ class Sealer:
             data_key = base64.b64decode(secret.value.reveal(), validate=True)
         except SecretUnusableError as error:
             raise UnavailableError("key-vault", str(error)) from error
-        except binascii.Error:
+        except ValueError:  # base64's errors are ValueErrors
             data_key = b""
         if len(data_key) != _DATA_KEY_BYTES:
             raise UnavailableError("key-vault", f"the secret {self._secret_name} is not 32 bytes in base64")

@@ -19,6 +19,9 @@ _OPTIONS: dict[str, Any] = {
     "read_timeout": 20,
 }
 
+# Storage's own policy knows no backoff factor, and waits for 15 seconds and more unless told otherwise.
+_QUEUE_OPTIONS = _OPTIONS | {"initial_backoff": 0, "increment_base": 1, "random_jitter_range": 0}
+
 
 class Account:
     """Builds the clients of one storage account when they are first needed, one of each."""
@@ -50,11 +53,13 @@ class Account:
 
             if self._account.connection_string:
                 self._queues = QueueServiceClient.from_connection_string(
-                    self._account.connection_string.reveal(), **_OPTIONS
+                    self._account.connection_string.reveal(), **_QUEUE_OPTIONS
                 )
             else:
                 credential = self._identity.credential()
-                self._queues = QueueServiceClient(self._account.endpoint("queue"), credential=credential, **_OPTIONS)
+                self._queues = QueueServiceClient(
+                    self._account.endpoint("queue"), credential=credential, **_QUEUE_OPTIONS
+                )
         return self._queues
 
     async def close(self) -> None:

@@ -4,22 +4,24 @@ A lease saves work; it never guards data. Clocks differ and a holder can stall p
 under one is still written on condition.
 """
 
-import uuid
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.clock import Clock, from_iso, to_iso, utc_now
-from shared.storage.tables import ConflictError, Operation, Row, Table
+from shared.storage.rows import Row
+from shared.storage.tables import Table
+from shared.storage.transactions import ConflictError, Operation
 
 ROW = "lease"
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease that was taken: on which partition, by which holder."""
+    """A lease that was taken: on which partition, and the ETag by which it is still ours."""
 
     partition: str
-    holder: str
+    etag: str
 
 
 class Leases:
@@ -35,36 +37,24 @@ class Leases:
 
         :raises UnavailableError: the account is away.
         """
-        lease = Lease(partition, str(uuid.uuid4()))
         found = await self._table.get(partition, ROW)
+        taken = _row(partition, self._clock() + self._duration)
         if found is None:
-            operation = Operation("create", self._row(lease))
+            operation = Operation("create", taken)
+        elif from_iso(found[0]["until"]) > self._clock():
+            return None
         else:
-            row, etag = found
-            if row["holder"] and from_iso(row["until"]) > self._clock():
-                return None
-            operation = Operation("replace", self._row(lease), etag)
+            operation = Operation("replace", taken, found[1])
         try:
-            await self._table.commit([operation])
+            return Lease(partition, *await self._table.commit([operation]))
         except ConflictError:
             return None
-        return lease
 
     async def give_back(self, lease: Lease) -> None:
         """Free the lease, if it is still ours."""
-        found = await self._table.get(lease.partition, ROW)
-        if found is None or found[0]["holder"] != lease.holder:
-            return
-        freed = {**self._row(lease), "holder": ""}
-        try:
-            await self._table.commit([Operation("replace", freed, found[1])])
-        except ConflictError:
-            return
+        with suppress(ConflictError):
+            await self._table.commit([Operation("replace", _row(lease.partition, self._clock()), lease.etag)])
 
-    def _row(self, lease: Lease) -> Row:
-        return {
-            "PartitionKey": lease.partition,
-            "RowKey": ROW,
-            "holder": lease.holder,
-            "until": to_iso(self._clock() + self._duration),
-        }
+
+def _row(partition: str, until: datetime) -> Row:
+    return {"PartitionKey": partition, "RowKey": ROW, "until": to_iso(until)}

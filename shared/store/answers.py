@@ -41,7 +41,7 @@ def failure(operation: str, status: int, headers: Mapping[str, str], body: bytes
     """The error that an answer other than 2xx is."""
     try:
         parsed = msgspec.json.decode(body, type=_ErrorBody)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         parsed = _ErrorBody()
     inner = parsed.innererror or _InnerError()
     answer = StoreAnswer(
@@ -69,7 +69,7 @@ def success[T](operation: str, status: int, headers: Mapping[str, str], body: by
     """
     try:
         return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         answer = StoreAnswer(operation, status, message="unreadable answer", request_id=headers.get("MS-RequestId"))
         raise StoreUnknownError(answer) from error
 
@@ -83,7 +83,7 @@ def parse_retry_after(value: str | None, clock: Clock) -> float | None:
     except ValueError:
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _aware(clock)).total_seconds()
     return min(max(seconds, 0.0), MAX_RETRY_AFTER) if math.isfinite(seconds) else None

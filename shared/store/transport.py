@@ -1,16 +1,17 @@
 """The way to the Store: pooled connections, one budget of calls in flight, timeouts, headers, errors.
 
-One httpx client slows down with many connections in flight: its pool walks all of them for every request. So the budget
-is spread over several clients (`make bench` measures it).
+A pool of httpx walks all of its connections for every request, so that one client slows down with many calls in flight.
+Here each call in flight has a connection of its own, an httpx transport that nobody shares; and nothing of a client
+(cookies, redirects, netrc, proxies of the environment) stands between the call and its connection.
 """
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shared.clock import Clock, utc_now
-from shared.correlation import current, get_logger
+from shared.correlation import current
 from shared.store.answers import failure, success
 from shared.store.errors import StoreAnswer, StoreUnknownError
 
@@ -18,14 +19,13 @@ if TYPE_CHECKING:
     import httpx
 
 USER_AGENT = "Storekeeper/0.1"
-CALLS_A_CLIENT = 4
-"""Calls in flight through one httpx client."""
-
 CONNECT_TIMEOUT = 5.0
 TOTAL_TIMEOUT = 30.0
 """Seconds; suggested by the store-services reference, section 10, since no service page names any."""
 
-_log = get_logger(__name__)
+TIMEOUTS = {"connect": CONNECT_TIMEOUT, "read": TOTAL_TIMEOUT, "write": TOTAL_TIMEOUT, "pool": TOTAL_TIMEOUT}
+KEEP_ALIVE = 60.0
+"""Seconds for which an idle connection is kept."""
 
 
 class Transport:
@@ -35,8 +35,7 @@ class Transport:
         self.root = root
         self._clock = clock
         self._concurrency = concurrency
-        self._free: asyncio.LifoQueue[httpx.AsyncClient] | None = None
-        self._clients: list[httpx.AsyncClient] = []
+        self._free: asyncio.LifoQueue[httpx.AsyncHTTPTransport] | None = None
 
     async def post[T](
         self, operation: str, path: str, body: object, shape: type[T], *, headers: dict[str, str] | None = None
@@ -53,23 +52,6 @@ class Transport:
             raise failure(operation, response.status_code, response.headers, response.content, self._clock)
         return success(operation, response.status_code, response.headers, response.content, shape)
 
-    async def _send(
-        self, operation: str, method: str, path: str, content: bytes | None, headers: dict[str, str]
-    ) -> "httpx.Response":
-        import httpx  # noqa: PLC0415 - loaded when the Store is first called
-
-        if self._free is None:
-            self._free = self._open()
-        headers["MS-CorrelationId"] = current()
-        client = await self._free.get()
-        try:
-            async with asyncio.timeout(TOTAL_TIMEOUT):
-                return await client.request(method, self.root + path, content=content, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise StoreUnknownError(StoreAnswer(operation, None, message=type(error).__name__)) from error
-        finally:
-            self._free.put_nowait(client)
-
     async def reach(self) -> None:
         """Make sure that the service answers at all; what it answers at its root does not matter.
 
@@ -77,31 +59,43 @@ class Transport:
         """
         await self._send("reach", "GET", "/", None, {})
 
-    def _open(self) -> "asyncio.LifoQueue[httpx.AsyncClient]":
-        """One slot a call in flight. Last in, first out: a quiet instance keeps to few, warm connections."""
+    async def _send(
+        self, operation: str, method: str, path: str, content: bytes | None, headers: dict[str, str]
+    ) -> "httpx.Response":
+        import httpx  # noqa: PLC0415 - loaded when the Store is first called
+
+        if self._free is None:
+            self._free = self._open()
+        sent = {"User-Agent": USER_AGENT, "MS-CorrelationId": current(), **headers}
+        connection = await self._free.get()
+        try:
+            request = httpx.Request(
+                method, self.root + path, headers=sent, content=content, extensions={"timeout": TIMEOUTS}
+            )
+            async with asyncio.timeout(TOTAL_TIMEOUT):
+                response = await connection.handle_async_request(request)
+                try:
+                    await response.aread()
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+            raise StoreUnknownError(StoreAnswer(operation, None, message=type(error).__name__)) from error
+        finally:
+            self._free.put_nowait(connection)
+        return response
+
+    def _open(self) -> "asyncio.LifoQueue[httpx.AsyncHTTPTransport]":
+        """One connection a call in flight. Last in, first out: a quiet instance keeps to few, warm connections."""
         import httpx  # noqa: PLC0415 - loaded when the Store is first called
 
         context = httpx.create_ssl_context()
-        timeout = httpx.Timeout(TOTAL_TIMEOUT, connect=CONNECT_TIMEOUT)
-        slots: asyncio.LifoQueue[httpx.AsyncClient] = asyncio.LifoQueue()
-        remaining = self._concurrency
-        while remaining > 0:
-            share = min(CALLS_A_CLIENT, remaining)
-            options: dict[str, Any] = {
-                "verify": context,
-                "timeout": timeout,
-                "follow_redirects": False,
-                "headers": {"User-Agent": USER_AGENT},
-                "limits": httpx.Limits(max_connections=share, max_keepalive_connections=share),
-            }
-            client = httpx.AsyncClient(**options)
-            self._clients.append(client)
-            for _ in range(share):
-                slots.put_nowait(client)
-            remaining -= share
-        return slots
+        one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE)
+        free: asyncio.LifoQueue[httpx.AsyncHTTPTransport] = asyncio.LifoQueue()
+        for _ in range(self._concurrency):
+            free.put_nowait(httpx.AsyncHTTPTransport(verify=context, limits=one))
+        return free
 
     async def close(self) -> None:
-        """Give back the connections."""
-        for client in self._clients:
-            await client.aclose()
+        """Give back the connections, once no call is in flight."""
+        while self._free is not None and not self._free.empty():
+            await self._free.get_nowait().aclose()

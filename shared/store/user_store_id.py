@@ -5,7 +5,6 @@ whom we file it under, never who somebody is.
 """
 
 import base64
-import binascii
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -111,7 +110,7 @@ def _part[T](part: str, shape: type[T], name: str) -> T:
     try:
         decoded = base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
         return msgspec.json.decode(decoded, type=shape)
-    except (binascii.Error, UnicodeError, msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:  # base64's and Unicode's errors are ValueErrors
         raise MalformedKeyError(f"the {name} is not base64url of the expected JSON") from error
 
 

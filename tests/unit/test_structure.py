@@ -1,0 +1,90 @@
+"""What a host finds: the functions and their triggers, and no start without settings."""
+
+import ast
+from pathlib import Path
+
+import pytest
+from azure.functions.decorators.function_app import Function
+
+import function_app
+from shared.settings import SettingsError
+from shared.wiring import wiring
+
+ROOT = Path(__file__).parents[2]
+HTTP = {
+    "create_token": ("POST", "tokens/{kind}"),
+    "put_store_id": ("PUT", "users/{userId}/store-ids/{kind}"),
+    "create_store_id": ("POST", "users/{userId}/store-ids/{kind}/from-xtoken"),
+    "list_store_ids": ("GET", "users/{userId}/store-ids"),
+    "delete_store_id": ("DELETE", "users/{userId}/store-ids/{kind}"),
+    "get_health": ("GET", "health"),
+    "get_readiness": ("GET", "health/ready"),
+    "get_openapi": ("GET", "openapi.json"),
+}
+
+
+def trigger(function: Function) -> dict[str, object]:
+    """The trigger's binding as the host is told of it."""
+    found = function.get_trigger()
+    assert found is not None
+    described: dict[str, object] = found.get_dict_repr()
+    return described
+
+
+def test_every_http_function_is_known_by_its_name_method_and_route(indexed: list[Function]) -> None:
+    triggers = {function.get_function_name(): trigger(function) for function in indexed}
+    http = {name: each for name, each in triggers.items() if each["type"] == "httpTrigger"}
+
+    assert {name: (*map(str, each["methods"]), each["route"]) for name, each in http.items()} == HTTP  # type: ignore[call-overload]
+    assert {str(each["authLevel"]) for each in http.values()} == {"ANONYMOUS"}
+
+
+def test_the_timer_and_the_queue_have_their_triggers(indexed: list[Function]) -> None:
+    triggers = {function.get_function_name(): trigger(function) for function in indexed}
+
+    assert triggers.keys() - HTTP.keys() == {"plan_renewals", "renew_store_ids"}
+    assert triggers["plan_renewals"]["type"] == "timerTrigger"
+    assert triggers["plan_renewals"]["schedule"] == "0 */5 * * * *"
+    assert triggers["renew_store_ids"]["type"] == "queueTrigger"
+    assert triggers["renew_store_ids"]["queueName"] == "store-id-renewals"
+    assert triggers["renew_store_ids"]["connection"] == "AzureWebJobsStorage"
+
+
+def test_no_settings_no_functions_and_each_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AzureWebJobsStorage", "AzureWebJobsStorage__accountName", "KEY_VAULT_URL", "CALLER_ISSUERS"):
+        monkeypatch.delenv(name, raising=False)
+    wiring.cache_clear()
+    try:
+        with pytest.raises(SettingsError) as refusal:
+            function_app.app.get_functions()
+    finally:
+        wiring.cache_clear()
+
+    assert [problem.split()[0] for problem in refusal.value.problems] == [
+        "AzureWebJobsStorage",
+        "KEY_VAULT_URL",
+        "CALLER_ISSUERS",
+    ]
+
+
+def test_function_app_only_registers_blueprints() -> None:
+    tree = ast.parse((ROOT / "function_app.py").read_text("utf-8"))
+
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.If)]
+
+
+def test_the_store_is_known_to_its_own_package_alone() -> None:
+    """``shared.store`` knows nothing of Azure Functions, and ``functions`` nothing of clients of Azure."""
+    imported: dict[str, set[str]] = {}
+    for file in [*ROOT.glob("shared/**/*.py"), *ROOT.glob("functions/**/*.py")]:
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            imported.setdefault(file.relative_to(ROOT).parts[0], set()).update(names)
+
+    assert not {name for name in imported["shared"] if name.startswith(("functions", "azure.functions", "local"))}
+    assert {name for name in imported["functions"] if name.startswith("azure")} <= {
+        "azure.functions",
+        "azure.functions.decorators.function_app",
+        "azure.functions.decorators.timer",
+    }
