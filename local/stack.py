@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -43,16 +42,10 @@ class Servers:
         options: tuple[str, ...] = (),
         env: Mapping[str, str] | None = None,
     ) -> processes.Server:
-        """The app in a local host of its own; without ``env`` in our environment, with the emulator's CA trusted."""
+        """The app in a local host of its own."""
         file = await self.write_settings(changes, name=name)
-        env = {**os.environ, **await self._trust()} if env is None else env
         command = [sys.executable, "-m", "local.host", "--settings", str(file), "--port", str(port), *options]
         return await processes.start(name, command, log=self.folder / f"{name}.log", cwd=ROOT, env=env)
-
-    async def _trust(self) -> dict[str, str]:
-        # In the environment from the start, since aiohttp reads it when it is imported.
-        values = await self.control.settings()
-        return {name: values[name] for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")}
 
 
 @asynccontextmanager

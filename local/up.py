@@ -56,7 +56,8 @@ async def run(folder: Path, ports: Ports) -> int:
             app = await servers.start_app(port=ports.app)
             try:
                 tokens = await _write_tokens(servers.control, folder)
-                kept = await _players(servers.azurite)
+                players = await _players(servers.azurite)
+                kept = "keys of 1 player" if players == 1 else f"keys of {players} players"
                 print(_welcome(servers, app, tokens, kept), flush=True)
                 return await _watch([app, servers.emulator, servers.azurite.server])
             finally:
@@ -101,7 +102,7 @@ async def _players(storage: azurite.Azurite) -> int:
             return 0
 
 
-def _welcome(servers: stack.Servers, app: processes.Server, tokens: dict[str, Path], kept: int) -> str:
+def _welcome(servers: stack.Servers, app: processes.Server, tokens: dict[str, Path], kept: str) -> str:
     folder, azurite_ = servers.folder, servers.azurite
     ca, operator, player = (_shown(path) for path in (folder / "emulator" / "ca.pem", *tokens.values()))
     emulator = servers.control.origin
@@ -111,7 +112,7 @@ Storekeeper is up. Ctrl-C stops everything.
   app         {app.url}/api      (its OpenAPI document: {app.url}/api/openapi.json)
   emulator    {emulator}    (Entra, Key Vault, Collections, Purchase; its CA: {ca})
   Azurite     {azurite_.blob}  {azurite_.queue}  {azurite_.table}
-  state       {_shown(folder)}/  (keys of {kept} player{"s" * (kept != 1)} kept from before; `make reset` forgets everything)
+  state       {_shown(folder)}/  ({kept} kept from before; `make reset` forgets everything)
   logs        {_shown(app.log)}  {_shown(servers.emulator.log)}  {_shown(azurite_.server.log)}
   settings    {_shown(folder / "app.settings.json")}
 

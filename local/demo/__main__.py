@@ -12,7 +12,8 @@ import httpx
 
 from local import azurite, processes, stack
 from local.demo.narrator import Narrator, Outcome
-from local.demo.steps import STEPS, Play
+from local.demo.play import Play
+from local.demo.steps import STEPS
 from local.demo.world import StuckError, World
 
 FOLDER = stack.ROOT / ".local" / "run"

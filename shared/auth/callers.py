@@ -11,6 +11,8 @@ What is decided here, and why:
 """
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NewType
 
@@ -44,10 +46,10 @@ class Caller:
 class Callers:
     """Verifies bearer tokens."""
 
-    def __init__(self, issuers: tuple[Issuer, ...], keys: IssuerKeys) -> None:
+    def __init__(self, issuers: tuple[Issuer, ...], keys: IssuerKeys, *, now: Callable[[], float] = time.time) -> None:
         self._issuers = issuers
         self._keys = keys
-        self._recent = RecentTokens[Caller]()
+        self._recent = RecentTokens[Caller](now=now)
 
     async def verify(self, authorization: str | None) -> Caller:
         """The caller whom an ``Authorization`` header proves.

@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable
 
-REMEMBERED = 60.0
+REMEMBERED = 30.0
 """Seconds."""
 
 CAPACITY = 4096

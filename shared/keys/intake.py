@@ -99,7 +99,8 @@ class Intake:
         await self._sealer.check()
         token = await self._entra.get_creation_token(self._identity, kind)
         try:
-            key = await self._service.create(kind, x_token, token, publisher_user_id)
+            named = publisher_user_id or (user_id if self._match_user else None)
+            key = await self._service.create(kind, x_token, token, named)
         except (StoreRefusedError, StoreCredentialsError) as refusal:
             _log.info("the Store made no key: %s", refusal)
             raise UnprocessableError(

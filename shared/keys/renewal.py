@@ -38,8 +38,14 @@ LEASE_DURATION = timedelta(seconds=30)
 TIME_BUDGET = 10.0
 """Seconds that one message works on a shard before it hands the rest to a new message; well under the lease."""
 
+MESSAGE_LIFE = 600
+"""Seconds after which an unread message is dropped: the timer has put newer ones long since."""
+
 WRITE_PAUSES = (1, 2, 4, 8, 16, 30)
 """Seconds between the tries to write what was renewed while storage is away."""
+
+MANY_KEYS = 20
+"""Keys of one batch of which not all can have died by chance."""
 
 PLANNERS = 16
 """Shards that the timer looks at side by side."""
@@ -100,22 +106,26 @@ class Renewal:
             nonlocal planned
             for shard in shards:
                 if await self._files.has_due(shard, now):
-                    await self._queue.send(RenewalMessage(shard))
+                    await self._queue.send(RenewalMessage(shard), time_to_live=MESSAGE_LIFE)
                     planned += 1
 
-        async with asyncio.TaskGroup() as group:
-            for _ in range(PLANNERS):
-                group.create_task(planner())
+        await asyncio.gather(*(planner() for _ in range(PLANNERS)))
         return planned
 
     async def renew_shard(self, shard: str) -> int:
         """Carry out what is due in one shard; how many records were worked on.
 
         One worker a shard at a time: whether an old key survives its renewal is not documented, so a second renewal
-        at the same moment might find the key dead.
-
-        :raises UnavailableError: storage, the vault or Entra is away; everything due stays due.
+        at the same moment might find the key dead. Where storage, the vault or Entra is away or refuses us, everything
+        due stays due, and the timer comes again: the message is not worth another try, nor a place among the poison.
         """
+        try:
+            return await self._renew_shard(shard)
+        except StorekeeperError as error:
+            _log.warning("shard %s waits for the next run of the timer: %s", shard, error)
+            return 0
+
+    async def _renew_shard(self, shard: str) -> int:
         lease = await self._leases.take(shard)
         if lease is None:
             _log.info("shard %s is being worked on by another worker", shard)
@@ -132,7 +142,7 @@ class Renewal:
                 done += len(batch)
                 more = await self._work_on(batch) or len(batch) == RECORDS_A_COMMIT
                 if more and time.monotonic() - started > TIME_BUDGET:
-                    await self._queue.send(RenewalMessage(shard))
+                    await self._queue.send(RenewalMessage(shard), time_to_live=MESSAGE_LIFE)
                     more = False
         finally:
             await self._leases.give_back(lease)
@@ -148,6 +158,7 @@ class Renewal:
             if key.duty_on and key.duty_on <= now
         ]
         outcomes = await asyncio.gather(*(self._carry_out(duty, now) for duty in duties))
+        outcomes = self._doubted(duties, outcomes, now)
         changed: dict[str, Record] = {record.user_id: record for record in batch}
         for duty, outcome in zip(duties, outcomes, strict=True):
             changed[duty.user_id] = changed[duty.user_id].with_key(duty.kind, outcome)
@@ -155,6 +166,23 @@ class Renewal:
         for conflict in await self._write(changes):
             await self._reconcile(conflict)
         return any(record.duty_on and record.duty_on <= now for record in changed.values())
+
+    def _doubted(self, duties: list[_Duty], outcomes: list[StoredKey], now: datetime) -> list[StoredKey]:
+        """A Store that takes not one key of many has trouble with us, not with every player: ask again, once, later.
+
+        Otherwise one bad hour at the Store would end the keys of all players at once.
+        """
+        asked = [(duty, outcome) for duty, outcome in zip(duties, outcomes, strict=True) if not duty.key.unannounced]
+        first_refusals = [duty for duty, outcome in asked if _has_died(outcome) and not duty.key.attempts]
+        if len(asked) < MANY_KEYS or len(first_refusals) < len(asked):
+            return outcomes
+        _log.error(
+            "the Store refused all %d keys of a batch; they are tried once more before they count as dead", len(asked)
+        )
+        return [
+            self._later(duty, now, "all refused", None) if _has_died(outcome) and not duty.key.unannounced else outcome
+            for duty, outcome in zip(duties, outcomes, strict=True)
+        ]
 
     async def _write(self, changes: list[Change]) -> list[Change]:
         """Write the outcomes, and hold on to them while storage is away: the Store may have let the old keys die."""
@@ -260,6 +288,10 @@ class Renewal:
 def _says_dead(error: Exception) -> bool:
     """Whether an answer that a fresh Entra token did not change is about the key itself (reference, section 0)."""
     return isinstance(error, StoreCredentialsError) and error.answer.inner_code == AUTHENTICATION_TOKEN_INVALID
+
+
+def _has_died(key: StoredKey) -> bool:
+    return key.status is Status.REISSUE_NEEDED
 
 
 def _dead(key: StoredKey, status: Status, now: datetime) -> StoredKey:

@@ -5,6 +5,7 @@ whom we file it under, never who somebody is.
 """
 
 import base64
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -27,6 +28,9 @@ _AUDIENCES = {f"https://{kind}.mp.microsoft.com/v6.0/keys": kind for kind in Sto
 RENEWAL_PATH = "/v6.0/b2b/keys/renew"
 DOCUMENTED_RENEWAL = {kind: f"https://{kind}.mp.microsoft.com{RENEWAL_PATH}" for kind in StoreIdKind}
 """Microsoft's documented renewal address of each kind (reference, section 3)."""
+
+
+_BASE64 = re.compile(r"[A-Za-z0-9_=+/-]+")
 
 
 class MalformedKeyError(ValueError):
@@ -75,7 +79,7 @@ def decode(key: UserStoreIdKey) -> UntrustedClaims:
     if len(text) > MAX_KEY_CHARACTERS:
         raise MalformedKeyError(f"longer than {MAX_KEY_CHARACTERS} characters")
     parts = text.split(".")
-    if len(parts) != 3 or not all(parts):
+    if len(parts) != 3 or not all(_BASE64.fullmatch(part) for part in parts):
         raise MalformedKeyError("not a JWT: three base64url parts separated by dots are expected")
     header = _part(parts[0], _Header, "header")
     if header.typ.upper() != "JWT" or header.alg != "RS256":

@@ -126,9 +126,7 @@ async def test_a_renewal_is_sent_as_published(store: Store, service: KeyService,
         (StoreIdKind.PURCHASE, "/purchase/v7.0/users/me/keys"),
     ],
 )
-async def test_a_creation_is_sent_as_published(
-    store: Store, service: KeyService, kind: StoreIdKind, path: str
-) -> None:
+async def test_a_creation_is_sent_as_published(store: Store, service: KeyService, kind: StoreIdKind, path: str) -> None:
     store.answers(200, wire("create-key-xsts-response"))
 
     created = await create(service, kind, CREATION["publisherUserId"])

@@ -92,11 +92,9 @@ async def test_an_operator_acts_on_anyone_but_is_nobody(app: App, control: Contr
     problem(await app.http.get("/users/me/store-ids", headers=operator), 404)
 
 
-@pytest.mark.parametrize("name", ["a/b", "a b", "é", "a'b", "a|b", "#?%", "x" * 256])
+@pytest.mark.parametrize("name", ["a b", "é", "a'b", "a|b", "#?%", "x" * 256])
 async def test_a_players_id_may_hold_anything(app: App, control: Control, name: str) -> None:
-    name = (unique() + name)[-256:]
-    if len(name.encode()) > 256:
-        name = name[-255:]
+    name = (unique() + name)[:256]
     player = await app.player(name)
     await app.keep(player, "collections", await control.store_id("collections", name))
 
@@ -112,14 +110,6 @@ def _escaped(name: str) -> str:
 
 async def test_an_id_too_long_to_be_kept_is_refused(app: App) -> None:
     problem(await app.http.get("/users/me/store-ids", headers=await app.player("x" * 257)), 422)
-
-
-async def test_a_new_key_of_the_issuer_is_known_at_once(app: App, control: Control) -> None:
-    await control.rotate_issuer("players", keep_old=True)
-
-    assert (await app.http.get("/users/me/store-ids", headers=await app.player())).status_code in {200, 401}
-    old = await app.player()  # the cool-down may still hold for the newest key, never for one that is known
-    assert old
 
 
 class TestCorrelation:

@@ -16,9 +16,7 @@ from shared.storage.transactions import Operation
 from tests.support.environ import settings
 
 NOWHERE = "http://127.0.0.1:9/account"  # the discard port: nobody listens
-CONNECTION = (
-    f"DefaultEndpointsProtocol=http;AccountName=account;AccountKey=a2V5;QueueEndpoint={NOWHERE};TableEndpoint={NOWHERE};"
-)
+CONNECTION = f"DefaultEndpointsProtocol=http;AccountName=account;AccountKey=a2V5;QueueEndpoint={NOWHERE};TableEndpoint={NOWHERE};"
 SOON = 5.0
 """Seconds: well under what a caller waits, and what readiness gives one dependency."""
 

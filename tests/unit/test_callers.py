@@ -39,7 +39,7 @@ class World:
         self.keys = self.web.keys(lambda: self.now)
         issuers = (Issuer(PLAYERS, "app", "player", None), Issuer(OPERATORS, "app", "operator", JWKS[OPERATORS]))
         self.issuers = issuers
-        self.callers = Callers(issuers, self.keys)
+        self.callers = Callers(issuers, self.keys, now=lambda: time.time() + self.now - 1000.0)
 
     async def verify(self, token: str) -> Caller:
         return await self.callers.verify(f"Bearer {token}")

@@ -57,7 +57,9 @@ def imported() -> dict[str, Any]:
 
 
 def test_no_heavy_package_is_loaded() -> None:
-    loaded = {name for name in imported()["modules"] for heavy in HEAVY if name == heavy or name.startswith(f"{heavy}.")}
+    loaded = {
+        name for name in imported()["modules"] for heavy in HEAVY if name == heavy or name.startswith(f"{heavy}.")
+    }
 
     assert loaded == set()
 
@@ -72,7 +74,7 @@ def test_nothing_but_modules_is_opened_and_nothing_is_connected() -> None:
     opened = [
         (event, path)
         for event, path, _ in imported()["touched"]
-        if event != "open" or not path.endswith((".py", ".pyc", ".so", ".pth")) and not path.startswith("/sys/")
+        if event != "open" or (not path.endswith((".py", ".pyc", ".so", ".pth")) and not path.startswith("/sys/"))
     ]
     modules = [path for _, path in opened if "__pycache__" in path or path.endswith((".dist-info", "/METADATA"))]
 

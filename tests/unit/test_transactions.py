@@ -12,7 +12,14 @@ from shared.errors import UnavailableError
 from shared.storage.transactions import ConflictError, Operation, TransactionError, encode, etags
 
 TABLE = "http://127.0.0.1:10002/devstoreaccount1/storeids"
-ROW = {"PartitionKey": "0a", "RowKey": "user|cGxheWVy", "text": "é\r\n--batch", "count": 3, "flag": True, "data": b"\0\xff"}
+ROW = {
+    "PartitionKey": "0a",
+    "RowKey": "user|cGxheWVy",
+    "text": "é\r\n--batch",
+    "count": 3,
+    "flag": True,
+    "data": b"\0\xff",
+}
 
 
 def parts(operations: list[Operation]) -> list[tuple[str, dict[str, str], Any]]:
@@ -94,7 +101,7 @@ THREE = [Operation("create", ROW)] * 3
 
 def test_a_transaction_that_was_carried_out_gives_the_etags_of_what_was_written() -> None:
     written = "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nETag: {}\r\n\r\n"
-    body = written.format("W/\"1\"") + "HTTP/1.1 204 No Content\r\n\r\n" + written.format("W/\"2\"")
+    body = written.format('W/"1"') + "HTTP/1.1 204 No Content\r\n\r\n" + written.format('W/"2"')
 
     assert etags(body.encode(), THREE) == ['W/"1"', 'W/"2"']
     assert etags(answer(204), THREE) == []
