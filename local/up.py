@@ -196,7 +196,7 @@ def _three(text: str) -> tuple[int, int, int]:
 async def _main(ports: Ports) -> int:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is not None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, task.cancel)
     try:
         return await run(FOLDER, ports)

@@ -78,7 +78,7 @@ def _conclude(folder: Path, outcomes: list[Outcome], narrator: Narrator, seconds
 async def _main() -> int:
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     if task is not None:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.add_signal_handler(number, task.cancel)
     shutil.rmtree(FOLDER, ignore_errors=True)
     try:

@@ -45,13 +45,13 @@ async def test_nothing_is_done_without_a_token(app: App, method: str, path: str)
 )
 async def test_a_token_that_does_not_hold_is_refused(app: App, options: dict[str, object]) -> None:
     for kind in ("player", "operator"):
-        headers = await app.control.bearer(kind, "somebody", **options)  # type: ignore[arg-type]
+        headers = await app.control.bearer(kind, "somebody", **options)
         problem(await app.http.post("/tokens/collections", headers=headers), 401)
 
 
 @pytest.mark.parametrize("header", [b"Bearer \xff\xfe", b"Bearer a.b.c", b"Basic YTpi", b"Bearer " + b"a" * 17_000])
 async def test_what_is_no_token_is_refused(app: App, header: bytes) -> None:
-    problem(await app.http.post("/tokens/collections", headers={"Authorization": header}), 401)  # type: ignore[dict-item]
+    problem(await app.http.post("/tokens/collections", headers={b"Authorization": header}), 401)
 
 
 async def test_an_operator_without_the_role_is_refused(app: App) -> None:
@@ -133,7 +133,7 @@ class TestCorrelation:
 
     @pytest.mark.parametrize("given", [b"", b"a b", b"x" * 129, b"\xff\xfe", b"<script>", b"a]b"])
     async def test_one_that_could_forge_is_replaced(self, app: App, given: bytes) -> None:
-        answer = await app.http.get("/health", headers={"x-correlation-id": given})  # type: ignore[dict-item]
+        answer = await app.http.get("/health", headers={b"x-correlation-id": given})
 
         assert uuid.UUID(answer.headers["x-correlation-id"])
 

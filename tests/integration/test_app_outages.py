@@ -118,7 +118,7 @@ async def test_an_app_that_is_stopped_ends_its_work_and_another_start_knows_ever
     name = unique()
     async with started(stack, "before", account.setting) as app:
         for kind in ("collections", "purchase"):
-            await app.keep(await app.player(name), kind, await control.store_id(kind, name))  # type: ignore[arg-type]
+            await app.keep(await app.player(name), kind, await control.store_id(kind, name))
         kept = await app.kept(await app.player(name))
         await control.disturb("purchase", {"latencyMs": 1000})
         body = {"xToken": await control.x_token(name, "purchase")}

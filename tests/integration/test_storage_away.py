@@ -1,7 +1,7 @@
 """A storage account that is away is told soon, whichever of its services is asked."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -16,7 +16,10 @@ from shared.storage.transactions import Operation
 from tests.support.environ import settings
 
 NOWHERE = "http://127.0.0.1:9/account"  # the discard port: nobody listens
-CONNECTION = f"DefaultEndpointsProtocol=http;AccountName=account;AccountKey=a2V5;QueueEndpoint={NOWHERE};TableEndpoint={NOWHERE};"
+CONNECTION = (
+    f"DefaultEndpointsProtocol=http;AccountName=account;AccountKey=a2V5;QueueEndpoint={NOWHERE};"
+    f"TableEndpoint={NOWHERE};"
+)
 SOON = 5.0
 """Seconds: well under what a caller waits, and what readiness gives one dependency."""
 
@@ -31,7 +34,7 @@ async def account() -> AsyncIterator[Account]:
 @pytest.mark.parametrize("call", ["check", "get", "commit"])
 async def test_a_table_that_is_away_is_told_soon(account: Account, call: str) -> None:
     table = Table(account, "storeids")
-    calls = {
+    calls: dict[str, Callable[[], Awaitable[object]]] = {
         "check": table.check,
         "get": lambda: table.get("p", "r"),
         "commit": lambda: table.commit([Operation("create", {"PartitionKey": "p", "RowKey": "r"})]),

@@ -305,9 +305,18 @@ async def test_a_discovery_document_that_cannot_be_relied_on_is_an_outage(world:
 
 @pytest.mark.parametrize(
     "document",
-    [{}, {"keys": None}, {"keys": {}}, {"keys": []}, {"keys": ["text"]}, {"keys": [None]}, {"keys": [[]]}]
-    + [{"keys": [{"kty": "RSA", "kid": ["a"], "n": "AQAB", "e": "AQAB"}]}, {"keys": [{"kty": "RSA", "n": "!"}]}]
-    + [{"keys": [jwk(EC, "player-key") | {"kid": {"a": 1}}]}],
+    [
+        {},
+        {"keys": None},
+        {"keys": {}},
+        {"keys": []},
+        {"keys": ["text"]},
+        {"keys": [None]},
+        {"keys": [[]]},
+        {"keys": [{"kty": "RSA", "kid": ["a"], "n": "AQAB", "e": "AQAB"}]},
+        {"keys": [{"kty": "RSA", "n": "!"}]},
+        {"keys": [jwk(EC, "player-key") | {"kid": {"a": 1}}]},
+    ],
     ids=lambda document: json.dumps(document)[:60],
 )
 async def test_a_key_set_without_a_usable_key_is_an_outage(world: World, document: Any) -> None:

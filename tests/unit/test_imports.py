@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 HEAVY = {"azure.identity", "azure.storage", "azure.data", "azure.keyvault", "azure.core", "httpx", "aiohttp", "jwt"}
 HEAVY |= {"cryptography", "msal", "requests"}
 
-# Runs in an interpreter of its own. Audit events show every file, socket and process; os.environ is watched by its reads.
+# Runs in an interpreter of its own. Audit events show every file, socket and process; os.environ notes its readers.
 WATCH = """
 import json, os, sys
 

@@ -21,13 +21,12 @@ from shared.store.user_store_id import (
 from tests.support.crafted import CLIENT_ID, HEADER, PREFIX, claims_of, jwt_of, key_of, part
 from tests.support.fixtures import names, wire
 
+HTTPS = "https://schemas.microsoft.com/marketplace/2015/08/claims/key/"
 SEED_CLAIMS = {
-    "https://schemas.microsoft.com/marketplace/2015/08/claims/key/clientId": "1d577369placeholder7393beef1e13d",
-    "https://schemas.microsoft.com/marketplace/2015/08/claims/key/payload": "placeholderytCRzCHSqnfczv3f0343wfSydx7",
-    "https://schemas.microsoft.com/marketplace/2015/08/claims/key/userId": "infusQplaceholder/SZWoPB4FqLEwHXgZFuMJ6TuTY=",
-    "https://schemas.microsoft.com/marketplace/2015/08/claims/key/refreshUri": (
-        "https://collections.mp.microsoft.com/v6.0/b2b/keys/renew"
-    ),
+    f"{HTTPS}clientId": "1d577369placeholder7393beef1e13d",
+    f"{HTTPS}payload": "placeholderytCRzCHSqnfczv3f0343wfSydx7hghfu0snWzMqyoAGy5DSJ5rMSsKoQFAccs1iNlwlGrX+/eIwh/VlUhL=",
+    f"{HTTPS}userId": "infusQplaceholder/SZWoPB4FqLEwHXgZFuMJ6TuTY=",
+    f"{HTTPS}refreshUri": "https://collections.mp.microsoft.com/v6.0/b2b/keys/renew",
     "iat": 1442395542,
     "iss": "https://collections.mp.microsoft.com/v6.0/keys",
     "aud": "https://collections.mp.microsoft.com/v6.0/keys",
@@ -258,4 +257,4 @@ def test_no_other_text_is_a_known_address(address: str) -> None:
 
 
 def test_the_payload_is_left_alone() -> None:
-    assert "payload" not in json.dumps([field for field in UntrustedClaims.__dataclass_fields__])
+    assert "payload" not in json.dumps(list(UntrustedClaims.__dataclass_fields__))
