@@ -44,6 +44,9 @@ MESSAGE_LIFE = 600
 WRITE_PAUSES = (1, 2, 4, 8, 16, 30)
 """Seconds between the tries to write what was renewed while storage is away."""
 
+PAGE = 3 * RECORDS_A_COMMIT
+"""Records that are read at once; those of one commit are worked on side by side."""
+
 MANY_KEYS = 20
 """Keys of one batch of which not all can have died by chance."""
 
@@ -138,9 +141,11 @@ class Renewal:
             await self._entra.get_service_token(self._identity)
             more = True
             while more:
-                batch = await self._files.due(shard, self._clock(), RECORDS_A_COMMIT)
-                done += len(batch)
-                more = await self._work_on(batch) or len(batch) == RECORDS_A_COMMIT
+                page = await self._files.due(shard, self._clock(), PAGE)
+                done += len(page)
+                more = len(page) == PAGE
+                for start in range(0, len(page), RECORDS_A_COMMIT):
+                    more |= await self._work_on(page[start : start + RECORDS_A_COMMIT])
                 if more and time.monotonic() - started > TIME_BUDGET:
                     await self._queue.send(RenewalMessage(shard), time_to_live=MESSAGE_LIFE)
                     more = False

@@ -6,7 +6,7 @@ under one is still written on condition.
 
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from shared.clock import Clock, from_iso, to_iso, utc_now
 from shared.storage.rows import Row
@@ -25,7 +25,7 @@ class Lease:
 
 
 class Leases:
-    """One lease a partition of a table, kept as the row ``lease`` of that partition."""
+    """One lease a partition of a table: the row ``lease``, which is there while somebody holds it."""
 
     def __init__(self, table: Table, duration: timedelta, *, clock: Clock = utc_now) -> None:
         self._table = table
@@ -33,28 +33,24 @@ class Leases:
         self._clock = clock
 
     async def take(self, partition: str) -> Lease | None:
-        """The lease, or None while somebody else holds it.
+        """The lease, or None while somebody else holds it. A lease that its holder let run out is taken over.
 
         :raises UnavailableError: the account is away.
         """
-        found = await self._table.get(partition, ROW)
-        taken = _row(partition, self._clock() + self._duration)
-        if found is None:
-            operation = Operation("create", taken)
-        elif from_iso(found[0]["until"]) > self._clock():
-            return None
-        else:
-            operation = Operation("replace", taken, found[1])
+        row: Row = {"PartitionKey": partition, "RowKey": ROW, "until": to_iso(self._clock() + self._duration)}
         try:
-            return Lease(partition, *await self._table.commit([operation]))
+            return Lease(partition, *await self._table.commit([Operation("create", row)]))
+        except ConflictError:
+            held = await self._table.get(partition, ROW)
+        if held is None or from_iso(held[0]["until"]) > self._clock():
+            return None
+        try:
+            return Lease(partition, *await self._table.commit([Operation("replace", row, held[1])]))
         except ConflictError:
             return None
 
     async def give_back(self, lease: Lease) -> None:
         """Free the lease, if it is still ours."""
+        row = {"PartitionKey": lease.partition, "RowKey": ROW}
         with suppress(ConflictError):
-            await self._table.commit([Operation("replace", _row(lease.partition, self._clock()), lease.etag)])
-
-
-def _row(partition: str, until: datetime) -> Row:
-    return {"PartitionKey": partition, "RowKey": ROW, "until": to_iso(until)}
+            await self._table.commit([Operation("delete", row, lease.etag)])
