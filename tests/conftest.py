@@ -3,6 +3,6 @@
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "storekeeper", max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+    "storekeeper", max_examples=40, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("storekeeper")

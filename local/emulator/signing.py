@@ -23,6 +23,11 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 RSA_BITS = 2048
+
+STORE_ID_RSA_BITS = 1024
+"""Of the keys that sign User Store ID keys. Nobody but this emulator checks those; with 2,048 bits the signature alone
+would be a third of the processor time that a renewal costs here, on a machine that it shares with what is measured."""
+
 CERTIFICATE_DAYS = 365
 
 
@@ -52,6 +57,16 @@ def sign(claims: Mapping[str, Any], key: SigningKey, headers: Mapping[str, str] 
     return jwt.encode(
         dict(claims), private_key(key.private_pem), algorithm=key.algorithm, headers={"kid": key.kid, **(headers or {})}
     )
+
+
+def sign_store_id(claims: Mapping[str, Any], key: SigningKey, headers: Mapping[str, str]) -> str:
+    """Return ``claims`` as a compact JWT by RS256: by hand, since a library rightly refuses keys as short as these."""
+    private = private_key(key.private_pem)
+    if not isinstance(private, rsa.RSAPrivateKey):
+        raise TypeError("User Store ID keys are signed with RSA")
+    header = {"typ": "JWT", "alg": "RS256", "kid": key.kid, **headers}
+    signed = f"{base64url(msgspec.json.encode(header))}.{base64url(msgspec.json.encode(claims))}"
+    return f"{signed}.{base64url(private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
 
 def verify(token: str, key: SigningKey, *, audience: str | None = None, issuer: str | None = None) -> Claims:
@@ -127,9 +142,9 @@ def _json_web_key(key: SigningKey) -> dict[str, Any]:
     }
 
 
-def new_certificate_pems(common_name: str) -> tuple[str, str]:
+def new_certificate_pems(common_name: str, bits: int = RSA_BITS) -> tuple[str, str]:
     """Return ``(certificate PEM, private key PEM)`` of a new self-signed RSA certificate."""
-    private = _new_private_key("RS256")
+    private = rsa.generate_private_key(public_exponent=65537, key_size=bits)
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
@@ -151,7 +166,7 @@ def new_signing_certificate() -> SigningCertificate:
     Its ``kid`` is the SHA-1 thumbprint in hexadecimal and ``x5t`` the same bytes in base64url, as in the header of a
     real key (fixture ``user-store-id-header``).
     """
-    certificate_pem, private_pem = new_certificate_pems("Store key signing")
+    certificate_pem, private_pem = new_certificate_pems("Store key signing", STORE_ID_RSA_BITS)
     kid = thumbprint(certificate_pem, hashes.SHA1()).hex().upper()
     key = SigningKey(kid=kid, algorithm="RS256", private_pem=private_pem)
     return SigningCertificate(certificate_pem=certificate_pem, key=key, active_from=time.time())

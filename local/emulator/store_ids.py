@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from local.emulator.context import Context
-from local.emulator.signing import Claims, base64url, key_id, new_signing_certificate, sign, verify
+from local.emulator.signing import Claims, base64url, key_id, new_signing_certificate, sign_store_id, verify
 from local.emulator.state import SigningCertificate, StoreKind
 from local.emulator.store_kinds import Kind
 
@@ -27,8 +27,9 @@ CLAIM_PATH = "://schemas.microsoft.com/marketplace/2015/08/claims/key/"
 
 # The documentation's example is valid from 3,601 s before it was issued.
 _NOT_BEFORE_SECONDS = 3601
-# Real payloads are some 700 characters of base64; the length matters to whoever stores a million of them.
-_PAYLOAD_BYTES = 480
+# Real payloads are some 700 characters of base64; the length matters to whoever stores a million of them. What the
+# signature is shorter than a real one, the payload makes up.
+_PAYLOAD_BYTES = 480 + 128
 _NONCE_BYTES = 12
 
 ClaimPrefix = Literal["http", "https"]
@@ -95,7 +96,7 @@ class StoreIds:
         }
         certificate = self._certificate_at(content.issued_on)
         x5t = base64url(bytes.fromhex(certificate.key.kid))
-        key = sign(claims, certificate.key, {"x5t": x5t})
+        key = sign_store_id(claims, certificate.key, {"x5t": x5t})
         self._context.secrets.add_store_id_key(key)
         return key
 

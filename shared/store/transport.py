@@ -6,7 +6,8 @@ Here each call in flight has a connection of its own, an httpx transport that no
 """
 
 import asyncio
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -23,7 +24,7 @@ CONNECT_TIMEOUT = 5.0
 TOTAL_TIMEOUT = 30.0
 """Seconds; suggested by the store-services reference, section 10, since no service page names any."""
 
-TIMEOUTS = {"connect": CONNECT_TIMEOUT, "read": TOTAL_TIMEOUT, "write": TOTAL_TIMEOUT, "pool": TOTAL_TIMEOUT}
+_TIMEOUTS = {"timeout": {"connect": CONNECT_TIMEOUT}}
 KEEP_ALIVE = 60.0
 """Seconds for which an idle connection is kept."""
 
@@ -47,10 +48,10 @@ class Transport:
         :raises StoreError: see :mod:`shared.store.errors`.
         """
         sent = {"Content-Type": "application/json", **(headers or {})}
-        response = await self._send(operation, "POST", path, msgspec.json.encode(body), sent)
+        response, content = await self._send(operation, "POST", path, msgspec.json.encode(body), sent)
         if not response.is_success:
-            raise failure(operation, response.status_code, response.headers, response.content, self._clock)
-        return success(operation, response.status_code, response.headers, response.content, shape)
+            raise failure(operation, response.status_code, response.headers, content, self._clock)
+        return success(operation, response.status_code, response.headers, content, shape)
 
     async def reach(self) -> None:
         """Make sure that the service answers at all; what it answers at its root does not matter.
@@ -61,7 +62,7 @@ class Transport:
 
     async def _send(
         self, operation: str, method: str, path: str, content: bytes | None, headers: dict[str, str]
-    ) -> "httpx.Response":
+    ) -> "tuple[httpx.Response, bytes]":
         import httpx  # noqa: PLC0415 - loaded when the Store is first called
 
         if self._free is None:
@@ -69,20 +70,19 @@ class Transport:
         sent = {"User-Agent": USER_AGENT, "MS-CorrelationId": current(), **headers}
         connection = await self._free.get()
         try:
-            request = httpx.Request(
-                method, self.root + path, headers=sent, content=content, extensions={"timeout": TIMEOUTS}
-            )
+            url = _parsed(self.root + path)
+            request = httpx.Request(method, url, headers=sent, content=content, extensions=_TIMEOUTS)
             async with asyncio.timeout(TOTAL_TIMEOUT):
                 response = await connection.handle_async_request(request)
                 try:
-                    await response.aread()
+                    # As it comes off the wire: no coding was offered, so there is none to undo.
+                    return response, b"".join([part async for part in cast("httpx.AsyncByteStream", response.stream)])
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise StoreUnknownError(StoreAnswer(operation, None, message=type(error).__name__)) from error
         finally:
             self._free.put_nowait(connection)
-        return response
 
     def _open(self) -> "asyncio.LifoQueue[httpx.AsyncHTTPTransport]":
         """One connection a call in flight. Last in, first out: a quiet instance keeps to few, warm connections."""
@@ -99,3 +99,10 @@ class Transport:
         """Give back the connections, once no call is in flight."""
         while self._free is not None and not self._free.empty():
             await self._free.get_nowait().aclose()
+
+
+@lru_cache(maxsize=256)
+def _parsed(url: str) -> "httpx.URL":
+    import httpx  # noqa: PLC0415 - loaded when the Store is first called
+
+    return httpx.URL(url)

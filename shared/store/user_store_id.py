@@ -84,8 +84,8 @@ def decode(key: UserStoreIdKey) -> UntrustedClaims:
     header = _part(parts[0], _Header, "header")
     if header.typ.upper() != "JWT" or header.alg != "RS256":
         raise MalformedKeyError("the header is not that of a User Store ID key: typ JWT and alg RS256 are expected")
-    claims = _part(parts[1], _Claims, "claim set")
     extra = _part(parts[1], dict[str, object], "claim set")
+    claims = _typed(extra)
     kind = _AUDIENCES.get(claims.aud)
     if kind is None or claims.iss != claims.aud:
         raise MalformedKeyError("iss and aud are not those of a collections or purchase key")
@@ -116,6 +116,13 @@ def _part[T](part: str, shape: type[T], name: str) -> T:
         return msgspec.json.decode(decoded, type=shape)
     except (ValueError, msgspec.DecodeError, RecursionError) as error:  # base64's and Unicode's errors are ValueErrors
         raise MalformedKeyError(f"the {name} is not base64url of the expected JSON") from error
+
+
+def _typed(claims: dict[str, object]) -> _Claims:
+    try:
+        return msgspec.convert(claims, _Claims)
+    except msgspec.ValidationError as error:
+        raise MalformedKeyError("the claim set is not base64url of the expected JSON") from error
 
 
 def _optional(claims: dict[str, object], name: str) -> str | None:

@@ -215,8 +215,9 @@ async def test_a_caller_does_not_wait_as_long_as_a_service_wants_to_be_left_alon
 ) -> None:
     """They are told how long, instead: by then their own connection would be gone."""
     async with started(stack, f"impatient-{service}", account.setting, options=("--grace-seconds", "1")) as app:
-        player = await app.player()
-        await app.kept(player)
+        name = unique()
+        player = await app.player(name)
+        await app.keep(player, "collections", await control.store_id("collections", name))
         await control.disturb(service, {"status": 429, "retryAfter": 30})
 
         answer = await app.http.post("/tokens/collections", headers=player, timeout=10)
@@ -224,16 +225,6 @@ async def test_a_caller_does_not_wait_as_long_as_a_service_wants_to_be_left_alon
         problem(answer, 503)
         assert int(answer.headers["retry-after"]) == 30
         await control.calm()
-
-
-async def test_an_issuer_away_is_told_by_its_name(stack: Servers, account: Account, control: Control) -> None:
-    async with started(stack, "issuerless", account.setting) as app:
-        player = await app.player()
-        operator = await app.operator()
-        assert (await app.http.get("/health/ready", headers=operator)).status_code == 200
-        await control.disturb("issuers", {"drop": "before"})
-
-        assert (await app.http.get("/users/me/store-ids", headers=player)).status_code == 200
 
 
 async def test_an_issuer_that_was_never_reached_is_an_outage(

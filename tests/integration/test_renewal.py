@@ -219,6 +219,13 @@ class TestDead:
 
         await self.told_once(keeping, user, kind, "reissueNeeded")
 
+    async def test_a_key_of_a_certificate_that_was_retired(self, keeping: Keeping, control: Control) -> None:
+        user = unique()
+        await keeping.keep(user, **DUE)
+        await control.rotate_signing_certificate(retire_old=True)
+
+        await self.told_once(keeping, user, "collections", "reissueNeeded")
+
     async def test_an_expired_key(self, keeping: Keeping) -> None:
         user = unique()
         await keeping.keep(user, issuedDaysAgo=15, lifetimeDays=15 + 2 / 86_400)

@@ -1,7 +1,5 @@
 """The function app as the host finds it, without a host."""
 
-from collections.abc import Iterator
-
 import pytest
 from azure.functions.decorators.function_app import Function
 
@@ -11,12 +9,13 @@ from tests.support.environ import ENVIRON
 
 
 @pytest.fixture(scope="session")
-def indexed() -> Iterator[list[Function]]:
+def indexed() -> list[Function]:
     """The functions of ``function_app.py``, indexed under settings that say as little as can be."""
     with pytest.MonkeyPatch.context() as environment:
         for name, value in ENVIRON.items():
             environment.setenv(name, value)
         environment.delenv("KEY_RENEWAL_SCHEDULE", raising=False)
         wiring.cache_clear()
-        yield function_app.app.get_functions()
+        functions: list[Function] = function_app.app.get_functions()
         wiring.cache_clear()
+    return functions
