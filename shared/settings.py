@@ -175,6 +175,8 @@ def _issuers(value: str) -> tuple[Issuer, ...]:
             raise ValueError
         if entry.jwks_url is not None:
             _url(entry.jwks_url)
+    if len({(entry.issuer, entry.audience) for entry in entries}) != len(entries):
+        raise ValueError  # which of the two kinds a token would prove could not be told
     return tuple(Issuer(entry.issuer, entry.audience, entry.kind, entry.jwks_url) for entry in entries)
 
 

@@ -17,7 +17,7 @@ from functions.http.bodies import read_body
 from functions.http.problems import to_answer, unforeseen
 from shared.auth.callers import Caller, UserId
 from shared.correlation import HEADER, correlated, get_logger
-from shared.errors import ForbiddenError, NotFoundError, StorekeeperError, UnprocessableError
+from shared.errors import ForbiddenError, InputFault, NotFoundError, StorekeeperError, UnprocessableError
 from shared.wiring import wiring
 
 MAX_USER_ID_BYTES = 256
@@ -53,7 +53,8 @@ class Call:
 
         :raises NotFoundError: another player's path, which is not this caller's to see.
         """
-        named = self.path("userId")
+        # Hosts decode a path but for its slashes, which would part it anew.
+        named = self.path("userId").replace("%2F", "/").replace("%2f", "/")
         if self.caller is None or not named:
             raise NotFoundError("No such user")
         if self.caller.kind == "player":
@@ -63,7 +64,8 @@ class Call:
         elif named == "me":
             raise NotFoundError("An operator is no player: name the user in place of me")
         if len(named.encode()) > MAX_USER_ID_BYTES:
-            raise UnprocessableError(f"A user id has at most {MAX_USER_ID_BYTES} bytes")
+            detail = f"A user id has at most {MAX_USER_ID_BYTES} bytes"
+            raise UnprocessableError(detail, faults=(InputFault("userId", detail),))
         return UserId(named)
 
 

@@ -3,6 +3,7 @@
 import os
 from typing import TYPE_CHECKING
 
+from shared.auth.retries import brief_retries
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class AppIdentity:
         if "IDENTITY_ENDPOINT" in os.environ and "AZURE_CLIENT_SECRET" not in os.environ:
             return ManagedIdentityCredential(client_id=os.environ.get("AZURE_CLIENT_ID"))
         return DefaultAzureCredential(
+            retry_policy_class=brief_retries(),
             disable_instance_discovery=self._settings.disable_instance_discovery,
             exclude_interactive_browser_credential=True,
         )

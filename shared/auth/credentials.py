@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from shared.auth.retries import brief_retries
 from shared.auth.vault import Vault, VaultSecret
 from shared.settings import Identity, Settings
 
@@ -40,6 +41,7 @@ async def open_credential(
     options: dict[str, Any] = {
         "authority": settings.entra_authority,
         "disable_instance_discovery": settings.disable_instance_discovery,
+        "retry_policy_class": brief_retries(),
         "retry_total": 2,
         "retry_backoff_factor": 0.3,
         "connection_timeout": 5,

@@ -1,5 +1,6 @@
 """Access tokens from Entra, cached for each tenant, client and audience (store-services reference, section 1)."""
 
+import asyncio
 import re
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.auth.credentials import open_credential
+from shared.auth.retries import retry_after_of
 from shared.auth.tokens import SERVICE_AUDIENCE, CreationToken, ServiceToken, StoreIdKind
 from shared.auth.vault import SecretUnusableError, Vault
 from shared.clock import Clock, from_epoch, utc_now
@@ -17,7 +19,13 @@ from shared.settings import Identity, Settings
 from shared.single_flight import SingleFlight
 
 EARLY_REFRESH = timedelta(minutes=5)
-"""How long before its expiry a token is replaced."""
+"""How long before its expiry a token is replaced, in the background, while it is still handed out."""
+
+LAST_MOMENT = 30.0
+"""Seconds before its expiry from which a token is no longer handed out, since it has a way to go."""
+
+COOL_DOWN = 15.0
+"""Seconds between two tries to replace a token that still holds."""
 
 FRESH_FOR = 60.0
 """Seconds for which a token counts as fresh: a refusal of it is not put down to the token's age."""
@@ -62,6 +70,8 @@ class Entra:
         self._monotonic = monotonic
         self._cache: dict[_CacheKey, _Cached] = {}
         self._flights = SingleFlight[_CacheKey, _Cached]()
+        self._next_early: dict[_CacheKey, float] = {}
+        self._early: set[asyncio.Task[_Cached]] = set()
 
     async def get_service_token(self, identity: Identity, *, refused: ServiceToken | None = None) -> ServiceToken:
         """The token for calls to the Store; ``refused`` names one that the Store did not take.
@@ -84,20 +94,36 @@ class Entra:
         key = (identity.tenant_id, identity.client_id, audience)
         cached = self._cache.get(key)
         if cached and not self._is_stale(cached, refused):
+            if self._is_due(cached):
+                self._refresh_early(key, identity)
             return cached
-        try:
-            return await self._flights.join(key, lambda: self._fetch(key, identity))
-        except (UnavailableError, BadGatewayError):
-            # Early refresh has failed, but what we hold is good for a while: the caller must not pay for that.
-            if cached and refused is None and cached.expires_on > self._clock().timestamp():
-                _log.exception("a token for %s could not be refreshed; the old one is used until it expires", audience)
-                return cached
-            raise
+        return await self._flights.join(key, lambda: self._fetch(key, identity))
 
     def _is_stale(self, cached: _Cached, refused: Secret | None) -> bool:
-        if cached.expires_on - self._clock().timestamp() < EARLY_REFRESH.total_seconds():
+        """Whether it cannot be used: about to expire, or not taken by the Store although it may be put down to age."""
+        if self._seconds_left(cached) < LAST_MOMENT:
             return True
         return cached.secret == refused and self._monotonic() - cached.obtained_at > FRESH_FOR
+
+    def _is_due(self, cached: _Cached) -> bool:
+        return self._seconds_left(cached) < EARLY_REFRESH.total_seconds()
+
+    def _seconds_left(self, cached: _Cached) -> float:
+        return cached.expires_on - self._clock().timestamp()
+
+    def _refresh_early(self, key: _CacheKey, identity: Identity) -> None:
+        """Replace a token that still holds while it is used: nobody waits for Entra, nor fails because of it."""
+        if self._monotonic() < self._next_early.get(key, 0.0):
+            return
+        self._next_early[key] = self._monotonic() + COOL_DOWN
+        task = asyncio.ensure_future(self._flights.join(key, lambda: self._fetch(key, identity)))
+        self._early.add(task)
+        task.add_done_callback(self._early_done)
+
+    def _early_done(self, task: asyncio.Task[_Cached]) -> None:
+        self._early.discard(task)
+        if not task.cancelled() and task.exception():
+            _log.warning("a token could not be refreshed early and is used until it expires: %s", task.exception())
 
     async def _fetch(self, key: _CacheKey, identity: Identity) -> _Cached:
         try:
@@ -128,7 +154,7 @@ class Entra:
         except AzureError as error:
             raise UnavailableError("entra", type(error).__name__) from error
         except ValueError as error:
-            raise BadGatewayError("The vault's certificate for Entra cannot be read") from error
+            raise BadGatewayError(f"The {identity.credential.kind} for Entra cannot be used as it is") from error
         return _Cached(Secret(token.token), token.expires_on, started)
 
 
@@ -138,5 +164,5 @@ def _classified(error: Exception) -> EntraRefusedError | UnavailableError:
     code = found["code"] if found else "unknown"
     status = getattr(error, "status_code", None) or 0
     if found is None or code == "temporarily_unavailable" or status == 429 or status >= 500:
-        return UnavailableError("entra", code)
+        return UnavailableError("entra", code, retry_after=retry_after_of(error))
     return EntraRefusedError(code, found["aadsts"] or "no further code")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.auth.app_identity import AppIdentity
+from shared.auth.retries import brief_retries, retry_after_of
 from shared.correlation import get_logger
 from shared.errors import UnavailableError
 from shared.secret import Secret
@@ -13,6 +14,7 @@ from shared.settings import Settings
 from shared.single_flight import SingleFlight
 
 if TYPE_CHECKING:
+    from azure.core.exceptions import HttpResponseError
     from azure.keyvault.secrets.aio import SecretClient
 
 TIME_TO_LIVE = 300.0
@@ -80,9 +82,15 @@ class Vault:
         try:
             found = await self._connected().get_secret(name, version)
         except HttpResponseError as error:
+            if not self._is_of_vault(error):
+                raise UnavailableError(
+                    "app-identity", "no token for the vault could be had", retry_after=retry_after_of(error)
+                ) from error
             if error.status_code in {403, 404}:
                 raise SecretUnusableError(f"the vault answered {error.status_code} for the secret {name}") from error
-            raise UnavailableError("key-vault", f"answered {error.status_code or 'nonsense'}") from error
+            raise UnavailableError(
+                "key-vault", f"answered {error.status_code or 'nonsense'}", retry_after=retry_after_of(error)
+            ) from error
         except AzureError as error:
             raise UnavailableError("key-vault", type(error).__name__) from error
         secret = VaultSecret(Secret(found.value or ""), found.properties.version or "", found.properties.content_type)
@@ -90,6 +98,11 @@ class Vault:
         self._cache[name, version] = read
         self._cache[name, secret.version] = read
         return secret
+
+    def _is_of_vault(self, error: "HttpResponseError") -> bool:
+        """Whether it is the vault that answered, and not Entra, whom our own identity is asked of on the way."""
+        request = getattr(error.response, "request", None)
+        return request is not None and str(request.url).startswith(f"{self._settings.key_vault_url}/secrets/")
 
     def _connected(self) -> "SecretClient":
         if self._client is None:
@@ -99,8 +112,7 @@ class Vault:
                 self._settings.key_vault_url,
                 self._identity.credential(),
                 verify_challenge_resource=self._settings.key_vault_verify_challenge,
-                retry_total=2,
-                retry_backoff_factor=0.2,
+                retry_policy=brief_retries()(retry_total=2, retry_backoff_factor=0.2),
                 connection_timeout=5,
                 read_timeout=10,
             )

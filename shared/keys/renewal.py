@@ -21,7 +21,7 @@ from shared.errors import StorekeeperError, UnavailableError
 from shared.events import Events, ReissueNeededData, reissue_needed
 from shared.keys.filing import RECORDS_A_COMMIT, Change, Files
 from shared.keys.record import SHARDS, Record, Status, StoredKey
-from shared.keys.schedule import renewal_time, retry_time
+from shared.keys.schedule import FIRST_RETRY, renewal_time, retry_time
 from shared.keys.sealing import Sealer, UnsealError
 from shared.settings import Identity
 from shared.storage.leases import Leases
@@ -197,7 +197,11 @@ class Renewal:
             except UnavailableError as error:
                 _log.warning("renewed keys cannot be filed yet: %s", error)
                 await asyncio.sleep(pause)
-        return await self._files.apply_all(changes)
+        try:
+            return await self._files.apply_all(changes)
+        except UnavailableError:
+            _log.error("up to %d renewed keys could not be filed; their old ones are tried again", len(changes))
+            raise
 
     async def _carry_out(self, duty: _Duty, now: datetime) -> StoredKey:
         """What a key becomes by its duty. Never raises: what one player's key does must not hold up the others."""
@@ -257,7 +261,8 @@ class Renewal:
             expires_on=claims.expires_on,
             renew_after=renew_after,
             sealed=await self._sealer.seal(duty.user_id, duty.kind, new),
-            duty_on=renew_after,
+            # Not at once again, even if our clock is far ahead of the Store's.
+            duty_on=max(renew_after, self._clock() + FIRST_RETRY),
         )
 
     def _later(self, duty: _Duty, now: datetime, reason: str, retry_after: float | None) -> StoredKey:

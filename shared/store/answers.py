@@ -1,13 +1,11 @@
 """Reads the Store's answers: the value of a success, or the error that a failure is. Pure."""
 
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import msgspec
 
 from shared.clock import Clock
+from shared.retry_after import parse_retry_after
 from shared.store.errors import (
     StoreAnswer,
     StoreCredentialsError,
@@ -20,7 +18,6 @@ from shared.store.errors import (
 DEFAULT_RETRY_AFTER = 60.0
 """Seconds to wait after a 429 that names none."""
 
-MAX_RETRY_AFTER = 86_400.0
 MAX_TEXT = 512
 
 
@@ -72,25 +69,6 @@ def success[T](operation: str, status: int, headers: Mapping[str, str], body: by
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         answer = StoreAnswer(operation, status, message="unreadable answer", request_id=headers.get("MS-RequestId"))
         raise StoreUnknownError(answer) from error
-
-
-def parse_retry_after(value: str | None, clock: Clock) -> float | None:
-    """Seconds that a ``Retry-After`` asks for, as seconds or as an HTTP date; None where it is absent or unreadable."""
-    if not value:
-        return None
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            moment = parsedate_to_datetime(value)
-        except (ValueError, OverflowError):
-            return None
-        seconds = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _aware(clock)).total_seconds()
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER) if math.isfinite(seconds) else None
-
-
-def _aware(clock: Clock) -> datetime:
-    return clock().astimezone(UTC)
 
 
 def _bounded(text: str | None) -> str | None:

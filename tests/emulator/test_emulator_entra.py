@@ -30,9 +30,9 @@ async def test_v2_answers_numbers_and_v1_answers_strings(world: World) -> None:
     v1 = await ask(world, "v1")
 
     assert shape(v2.json()) == shape(fixture("entra-token-v2-response"))
-    assert v2.json()["expires_in"] == 3599
+    assert 3590 < v2.json()["expires_in"] < 3600
     assert shape(v1.json()) == shape(fixture("entra-token-v1-response"))
-    assert v1.json()["expires_in"] == "3599"
+    assert 3590 < int(v1.json()["expires_in"]) < 3600
     assert v1.json()["resource"] == SERVICE
     assert v2.headers["Cache-Control"] == "no-store, no-cache"
 
@@ -163,4 +163,4 @@ async def test_lifetime_and_audiences_are_the_tenants(world: World) -> None:
     assert refusal(await ask(world, scope=f"{CREATE['purchase']}/.default"))[2] == 500011
 
     await world.http.patch(f"/_emulator/tenants/{world.tenant_id}", json=before)
-    assert (await ask(world)).json()["expires_in"] == 3599
+    assert 3590 < (await ask(world)).json()["expires_in"] < 3600

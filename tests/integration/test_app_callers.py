@@ -109,7 +109,7 @@ def _escaped(name: str) -> str:
 
 
 async def test_an_id_too_long_to_be_kept_is_refused(app: App) -> None:
-    problem(await app.http.get("/users/me/store-ids", headers=await app.player("x" * 257)), 422)
+    problem(await app.http.get("/users/me/store-ids", headers=await app.player("x" * 257)), 422, "userId")
 
 
 class TestCorrelation:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.store.answers import DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER, MAX_TEXT, failure, parse_retry_after, success
+from shared.retry_after import MAX_RETRY_AFTER, parse_retry_after
+from shared.store.answers import DEFAULT_RETRY_AFTER, MAX_TEXT, failure, success
 from shared.store.errors import (
     StoreCredentialsError,
     StoreError,

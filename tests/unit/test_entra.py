@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 
-from shared.auth.entra import EARLY_REFRESH, FRESH_FOR, Entra, EntraRefusedError, _Cached, _classified
+from shared.auth.entra import EARLY_REFRESH, FRESH_FOR, LAST_MOMENT, Entra, EntraRefusedError, _Cached, _classified
 from shared.auth.tokens import SERVICE_AUDIENCE, StoreIdKind
 from shared.auth.vault import SecretUnusableError
 from shared.errors import BadGatewayError, UnavailableError
@@ -14,6 +14,7 @@ from shared.secret import Secret
 from shared.settings import CredentialSource, Identity
 from tests.support.environ import settings
 from tests.support.fixtures import wire
+from tests.support.polling import eventually
 from tests.support.vaults import MemoryVault
 
 ME = Identity("tenant", "client", CredentialSource("secret", "name"))
@@ -42,6 +43,10 @@ class ScriptedEntra(Entra):
     def pass_time(self, time: timedelta) -> None:
         self.now += time
         self.ticks += time.total_seconds()
+
+
+async def replaced(entra: Entra, token: Secret) -> bool:
+    return await entra.get_service_token(ME) != token
 
 
 async def test_a_thousand_callers_cost_one_request_an_audience() -> None:
@@ -78,8 +83,33 @@ async def test_a_token_is_replaced_five_minutes_before_its_expiry() -> None:
 
     entra.pass_time(entra.lifetime - EARLY_REFRESH)
     assert await entra.get_service_token(ME) == first
+    assert len(entra.requests) == 1
     entra.pass_time(timedelta(seconds=1))
+    assert await entra.get_service_token(ME) == first, "nobody waits for the new one"
+    assert await eventually(lambda: replaced(entra, first))
+    assert len(entra.requests) == 2
+
+
+async def test_a_token_in_its_last_moments_is_not_handed_out() -> None:
+    entra = ScriptedEntra()
+    first = await entra.get_service_token(ME)
+
+    entra.pass_time(entra.lifetime - timedelta(seconds=LAST_MOMENT - 1))
+
     assert await entra.get_service_token(ME) != first
+
+
+async def test_a_failed_early_refresh_is_not_repeated_at_every_request() -> None:
+    entra = ScriptedEntra()
+    await entra.get_service_token(ME)
+    entra.pass_time(entra.lifetime - timedelta(minutes=1))
+    entra.failures = [UnavailableError("entra", "away") for _ in range(100)]
+
+    for _ in range(100):
+        await entra.get_service_token(ME)
+        await asyncio.sleep(0)
+
+    assert len(entra.failures) >= 99
 
 
 @pytest.mark.parametrize(
