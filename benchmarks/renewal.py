@@ -22,9 +22,9 @@ from local.control import Kind
 from local.stack import ROOT, Servers, servers
 from shared.auth.tokens import StoreIdKind
 from shared.clock import utc_now
+from shared.keys.active import sealed_away
 from shared.keys.filing import RECORDS_A_COMMIT, Change
-from shared.keys.record import SHARDS, Record, Status, StoredKey, shard_of
-from shared.keys.schedule import renewal_time
+from shared.keys.record import SHARDS, Record, shard_of
 from shared.settings import Settings
 from shared.store.user_store_id import RENEWAL_PATH, UserStoreIdKey, decode
 from shared.wiring import Wiring
@@ -126,17 +126,7 @@ async def _file(parts: Wiring, stack: Servers, count: int) -> list[str]:
         record = Record(f"{count}-player-{number}")
         for kind, text in zip(StoreIdKind, texts, strict=True):
             key = UserStoreIdKey(text)
-            claims = decode(key)
-            due = renewal_time(claims.issued_on, claims.expires_on, f"{record.user_id}|{kind}")
-            stored = StoredKey(
-                status=Status.ACTIVE,
-                issued_on=claims.issued_on,
-                expires_on=claims.expires_on,
-                renew_after=due,
-                sealed=await sealer.seal(record.user_id, kind, key),
-                duty_on=due,
-            )
-            record = record.with_key(kind, stored)
+            record = record.with_key(kind, await sealed_away(sealer, record.user_id, kind, key, decode(key)))
         shards.setdefault(shard_of(record.user_id), []).append(Change(None, record))
     for changes in shards.values():
         for start in range(0, len(changes), RECORDS_A_COMMIT):

@@ -192,7 +192,7 @@ def _setting(name: str, parse: Callable[[str], Any], expected: str, meaning: str
     )
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Settings:
     """All settings, checked. The source of names, defaults and meanings: README, "Settings"."""
 

@@ -40,6 +40,10 @@ async def _serve(host: Host) -> None:
         print(f"ready {host.url}", flush=True)
         await stop.wait()
         log.info("stopping")
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Told once is enough: a second signal must not end the process halfway through its orderly end.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _ended(code: int) -> int:

@@ -9,9 +9,9 @@ from shared.auth.tokens import StoreIdKind
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
 from shared.errors import InputFault, UnavailableError, UnprocessableError
+from shared.keys.active import sealed_away
 from shared.keys.filing import Change, Files
 from shared.keys.record import Record, Status, StoredKey
-from shared.keys.schedule import renewal_time
 from shared.keys.sealing import Sealer
 from shared.secret import Secret
 from shared.settings import Identity
@@ -72,16 +72,7 @@ class Intake:
         :raises UnavailableError: storage or the vault is away.
         """
         claims = self._checked(user_id, kind, key, pointer)
-        sealed = await self._sealer.seal(user_id, kind, key)
-        renew_after = renewal_time(claims.issued_on, claims.expires_on, f"{user_id}|{kind}")
-        candidate = StoredKey(
-            status=Status.ACTIVE,
-            issued_on=claims.issued_on,
-            expires_on=claims.expires_on,
-            renew_after=renew_after,
-            sealed=sealed,
-            duty_on=renew_after,
-        )
+        candidate = await sealed_away(self._sealer, user_id, kind, key, claims)
 
         def put(record: Record) -> Record | None:
             held = record.keys.get(kind)

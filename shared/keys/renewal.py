@@ -19,9 +19,10 @@ from shared.clock import Clock, to_iso, utc_now
 from shared.correlation import get_logger
 from shared.errors import StorekeeperError, UnavailableError
 from shared.events import Events, ReissueNeededData, reissue_needed
+from shared.keys.active import sealed_away
 from shared.keys.filing import RECORDS_A_COMMIT, Change, Files
 from shared.keys.record import SHARDS, Record, Status, StoredKey
-from shared.keys.schedule import FIRST_RETRY, renewal_time, retry_time
+from shared.keys.schedule import FIRST_RETRY, retry_time
 from shared.keys.sealing import Sealer, UnsealError
 from shared.settings import Identity
 from shared.storage.leases import Leases
@@ -254,16 +255,9 @@ class Renewal:
         claims = decode(new)
         if claims.kind is not duty.kind or claims.client_id.lower() != self._identity.client_id.lower():
             raise MalformedKeyError("the Store renewed a key into one of another kind or client id")
-        renew_after = renewal_time(claims.issued_on, claims.expires_on, f"{duty.user_id}|{duty.kind}")
-        return StoredKey(
-            status=Status.ACTIVE,
-            issued_on=claims.issued_on,
-            expires_on=claims.expires_on,
-            renew_after=renew_after,
-            sealed=await self._sealer.seal(duty.user_id, duty.kind, new),
-            # Not at once again, even if our clock is far ahead of the Store's.
-            duty_on=max(renew_after, self._clock() + FIRST_RETRY),
-        )
+        renewed = await sealed_away(self._sealer, duty.user_id, duty.kind, new, claims)
+        # Not at once again, even if our clock is far ahead of the Store's.
+        return replace(renewed, duty_on=max(renewed.renew_after, self._clock() + FIRST_RETRY))
 
     def _later(self, duty: _Duty, now: datetime, reason: str, retry_after: float | None) -> StoredKey:
         key = duty.key
