@@ -15,7 +15,7 @@ from shared.correlation import correlated, get_logger
 from shared.keys.record import Status, StoredKey
 from shared.keys.renewal import QUEUE, RenewalMessage
 from shared.messages import decode_message
-from shared.secret import Secret
+from shared.secret import Secret, masked
 from shared.store.user_store_id import UserStoreIdKey
 from shared.wiring import wiring
 
@@ -30,7 +30,9 @@ _XBL_AUTHORIZATION = r"^XBL3\.0 x=[!-:<-~]{1,128};[A-Za-z0-9._~+/=-]+$(?!\n)"
 class KeyUpload(msgspec.Struct, forbid_unknown_fields=True):
     """A User Store ID key as the game got it from the Store."""
 
-    key: Annotated[str, msgspec.Meta(min_length=1, max_length=16_384)]
+    key: str
+
+    __repr__ = masked
 
 
 class XTokenUpload(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
@@ -38,6 +40,8 @@ class XTokenUpload(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
     x_token: Annotated[str, msgspec.Meta(max_length=16_384, pattern=_XBL_AUTHORIZATION)]
     publisher_user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256)] | None = None
+
+    __repr__ = masked
 
 
 class StoreId(msgspec.Struct, rename="camel"):

@@ -43,3 +43,8 @@ class Secret:
 
     def __deepcopy__(self, memo: object) -> Self:
         return self
+
+
+def masked(holder: object) -> str:
+    """A ``__repr__`` for what holds secrets in the clear because it is about to be sent, or was just received."""
+    return f"{type(holder).__name__}(***)"

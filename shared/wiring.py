@@ -96,7 +96,7 @@ class Wiring:
         for issuer in settings.caller_issuers:
             probes[f"issuer {issuer.issuer}"] = partial(keys.check, issuer)
         if settings.publisher:
-            probes["entra"] = lambda: self.entra.get_service_token(self.publisher)
+            probes["entra"] = partial(self.entra.check, settings.publisher)
             probes |= {f"store-{kind}": service.reach for kind, service in self._key_services.items()}
         return probes
 
@@ -117,6 +117,11 @@ class Wiring:
         return AppIdentity(self.settings)
 
     @cached_property
+    def _storage_identity(self) -> AppIdentity:
+        client_id = self.settings.storage.client_id
+        return AppIdentity(self.settings, client_id=client_id) if client_id else self._app_identity
+
+    @cached_property
     def _vault(self) -> Vault:
         return Vault(self.settings, self._app_identity)
 
@@ -126,7 +131,7 @@ class Wiring:
 
     @cached_property
     def _account(self) -> Account:
-        return Account(self.settings.storage, self._app_identity)
+        return Account(self.settings.storage, self._storage_identity)
 
     @cached_property
     def _store_ids_table(self) -> Table:

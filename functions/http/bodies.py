@@ -58,8 +58,12 @@ def _parse(body: bytes) -> Any:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        seen: set[str] = set()
+        twice = ""
+        for name, _ in pairs:
+            if name in seen:
+                twice = name
+            seen.add(name)
         raise _DuplicateKeyError(f"the name {twice[:64]!r} is given twice")
     return found
 
@@ -75,7 +79,7 @@ def _unreadable(detail: str) -> BadRequestError:
 def _located(message: str) -> tuple[str, str]:
     """msgspec's message, such as ``Expected `str`, got `int` - at `$.key` ``, as a JSON pointer and the rest.
 
-    Its messages name types and places, never values.
+    Its messages name types and places, and fields that nobody knows; never values.
     """
     found = re.fullmatch(r"(?P<detail>.*?)(?: - at `(?P<path>.*)`)?", message, re.DOTALL)
     path = (found["path"] if found else None) or "$"

@@ -63,6 +63,9 @@ class Call:
             named = self.caller.subject
         elif named == "me":
             raise NotFoundError("An operator is no player: name the user in place of me")
+        if "%2f" in named.lower():
+            detail = "A user id with %2F in it could not be told from one with a slash"
+            raise UnprocessableError(detail, faults=(InputFault("userId", detail),))
         if len(named.encode()) > MAX_USER_ID_BYTES:
             detail = f"A user id has at most {MAX_USER_ID_BYTES} bytes"
             raise UnprocessableError(detail, faults=(InputFault("userId", detail),))

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 class AppIdentity:
     """Managed identity in Azure; elsewhere what ``DefaultAzureCredential`` finds by its ``AZURE_…`` variables."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, client_id: str | None = None) -> None:
+        """``client_id`` names a user-assigned identity; without it ``AZURE_CLIENT_ID`` does."""
         self._settings = settings
+        self._client_id = client_id
         self._credential: AsyncTokenCredential | None = None
 
     def credential(self) -> "AsyncTokenCredential":
@@ -27,7 +29,7 @@ class AppIdentity:
         from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415
 
         if "IDENTITY_ENDPOINT" in os.environ and "AZURE_CLIENT_SECRET" not in os.environ:
-            return ManagedIdentityCredential(client_id=os.environ.get("AZURE_CLIENT_ID"))
+            return ManagedIdentityCredential(client_id=self._client_id or os.environ.get("AZURE_CLIENT_ID"))
         return DefaultAzureCredential(
             retry_policy_class=brief_retries(),
             disable_instance_discovery=self._settings.disable_instance_discovery,

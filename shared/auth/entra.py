@@ -27,6 +27,9 @@ LAST_MOMENT = 30.0
 COOL_DOWN = 15.0
 """Seconds between two tries to replace a token that still holds."""
 
+REFUSAL_REMEMBERED = 5.0
+"""Seconds for which a refusal is repeated to callers without asking again: Entra and the vault have heard it."""
+
 FRESH_FOR = 60.0
 """Seconds for which a token counts as fresh: a refusal of it is not put down to the token's age."""
 
@@ -70,6 +73,7 @@ class Entra:
         self._monotonic = monotonic
         self._cache: dict[_CacheKey, _Cached] = {}
         self._flights = SingleFlight[_CacheKey, _Cached]()
+        self._refusals: dict[_CacheKey, tuple[EntraRefusedError, float]] = {}
         self._next_early: dict[_CacheKey, float] = {}
         self._early: set[asyncio.Task[_Cached]] = set()
 
@@ -85,9 +89,11 @@ class Entra:
         cached = await self._get(identity, SERVICE_AUDIENCE, refused)
         return ServiceToken(cached.secret.reveal(), from_epoch(cached.expires_on))
 
-    async def get_creation_token(self, identity: Identity, kind: StoreIdKind) -> CreationToken:
+    async def get_creation_token(
+        self, identity: Identity, kind: StoreIdKind, *, refused: CreationToken | None = None
+    ) -> CreationToken:
         """The token that a game makes a User Store ID key of this kind with. Raises as :meth:`get_service_token`."""
-        cached = await self._get(identity, kind.audience, None)
+        cached = await self._get(identity, kind.audience, refused)
         return CreationToken(cached.secret.reveal(), from_epoch(cached.expires_on))
 
     async def _get(self, identity: Identity, audience: str, refused: Secret | None) -> _Cached:
@@ -97,7 +103,15 @@ class Entra:
             if self._is_due(cached):
                 self._refresh_early(key, identity)
             return cached
+        refusal, until = self._refusals.get(key, (None, 0.0))
+        if refusal and self._monotonic() < until:
+            raise refusal.with_traceback(None)
         return await self._flights.join(key, lambda: self._fetch(key, identity))
+
+    async def check(self, identity: Identity) -> None:
+        """Make sure that Entra gives us a token now, whatever is held. Raises as :meth:`get_service_token`."""
+        key = (identity.tenant_id, identity.client_id, SERVICE_AUDIENCE)
+        await self._flights.join(key, lambda: self._fetch(key, identity))
 
     def _is_stale(self, cached: _Cached, refused: Secret | None) -> bool:
         """Whether it cannot be used: about to expire, or not taken by the Store although it may be put down to age."""
@@ -134,6 +148,9 @@ class Entra:
                     raise
                 _log.warning("Entra refused our credential; the vault is asked for a newer one")
                 token = await self._request(identity, key[2], fresh_secret=True)
+        except EntraRefusedError as refusal:
+            self._refusals[key] = (refusal, self._monotonic() + REFUSAL_REMEMBERED)
+            raise
         except SecretUnusableError as error:
             raise BadGatewayError(f"The credential for Entra cannot be had: {error}") from error
         self._cache[key] = token

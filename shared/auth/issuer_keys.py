@@ -20,6 +20,9 @@ TIME_TO_LIVE = 3600.0
 UNKNOWN_KEY_COOL_DOWN = 30.0
 """Seconds between two fetches that an unknown ``kid`` or an issuer that is away can cause."""
 
+NO_KEYS_COOL_DOWN = 2.0
+"""Seconds between two fetches while no key of an issuer is held, so that all of its callers wait for us."""
+
 MAX_DOCUMENT_BYTES = 256 * 1024
 
 _log = get_logger(__name__)
@@ -42,13 +45,12 @@ class IssuerKeys:
         self._client: httpx.AsyncClient | None = None
 
     async def check(self, issuer: Issuer) -> None:
-        """Make sure that the issuer's keys are held or can be fetched.
+        """Make sure that the issuer's keys can be fetched now, whatever is held.
 
-        :raises UnavailableError: neither.
+        :raises UnavailableError: they cannot.
         """
         held = self._held.setdefault(issuer, _Held())
-        if not held.keys:
-            await self._flights.join(issuer, lambda: self._refresh(issuer, held))
+        await self._flights.join(issuer, lambda: self._refresh(issuer, held))
 
     async def find(self, issuer: Issuer, key_id: str | None) -> "PyJWK":
         """The issuer's key named ``key_id``.
@@ -59,7 +61,9 @@ class IssuerKeys:
         held = self._held.setdefault(issuer, _Held())
         now = self._monotonic()
         expired = now - held.fetched_at > TIME_TO_LIVE
-        if (expired or key_id not in held.keys) and now - held.tried_at > UNKNOWN_KEY_COOL_DOWN:
+        if (expired or key_id not in held.keys) and now - held.tried_at > (
+            UNKNOWN_KEY_COOL_DOWN if held.keys else NO_KEYS_COOL_DOWN
+        ):
             try:
                 await self._flights.join(issuer, lambda: self._refresh(issuer, held))
             except UnavailableError:
@@ -91,7 +95,7 @@ class IssuerKeys:
                     continue
                 try:
                     found[key_id] = jwt.PyJWK(entry)
-                except jwt.PyJWTError:
+                except (jwt.PyJWTError, TypeError, ValueError):
                     _log.info("issuer %s publishes a key of a type we do not use", issuer.issuer)
             if not found:
                 raise UnavailableError("caller-issuer", f"{issuer.issuer} publishes no usable keys")

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 TIME_TO_LIVE = 300.0
 """Seconds for which a secret is served from memory: how long a rotated one may go unseen when nothing fails."""
 
+COOL_DOWN = 15.0
+"""Seconds for which a vault that is away is not asked again for a secret that memory holds."""
+
 _log = get_logger(__name__)
 
 
@@ -73,6 +76,7 @@ class Vault:
             if cached is None or fresh:
                 raise
             _log.warning("the vault is away; the secret %s is used as read before", name)
+            self._cache[key] = _Cached(cached.secret, self._monotonic() - TIME_TO_LIVE + COOL_DOWN)
             return cached.secret
 
     async def _read(self, name: str, version: str | None) -> VaultSecret:

@@ -15,16 +15,21 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from shared.clock import to_iso
+from shared.correlation import get_logger
 from shared.keys.record import Record, from_row, row_name, shard_of, to_properties
 from shared.storage.rows import Row
 from shared.storage.tables import Table
 from shared.storage.transactions import MAX_OPERATIONS, ConflictError, Operation
 
+ATTEMPTS = 6
+"""Tries to write a record that others are writing too."""
+
 RECORDS_A_COMMIT = MAX_OPERATIONS // 3
 """A changed record takes three operations: its own row, the due row it had, the due row it gets."""
 
 _DUE = "due|"
-_AFTER_DUE = "due}"
+
+_log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Files:
     async def due(self, shard: str, now: datetime, count: int) -> list[Record]:
         """The first ``count`` records of a shard that have a duty by ``now``, the most overdue first."""
         end = f"{_DUE}{to_iso(now)}~"
-        return [from_row(row) for row in await self._table.first(shard, _DUE, end, count)]
+        return [record for row in await self._table.first(shard, _DUE, end, count) if (record := _readable(row))]
 
     async def has_due(self, shard: str, now: datetime) -> bool:
         """Whether a shard has anything due."""
@@ -78,6 +83,15 @@ class Files:
             else:
                 break
         return conflicts
+
+
+def _readable(row: Row) -> Record | None:
+    """The record, unless the row is none of ours: one that somebody else wrote must not hold up the others."""
+    try:
+        return from_row(row)
+    except (KeyError, ValueError, TypeError):
+        _log.exception("the row %s of partition %s cannot be read", row["RowKey"], row["PartitionKey"])
+        return None
 
 
 def _operations(change: Change) -> list[Operation]:

@@ -8,15 +8,15 @@ from shared.auth.entra import Entra
 from shared.auth.tokens import StoreIdKind
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
-from shared.errors import InputFault, UnavailableError, UnprocessableError
+from shared.errors import BadGatewayError, InputFault, UnavailableError, UnprocessableError
 from shared.keys.active import sealed_away
-from shared.keys.filing import Change, Files
+from shared.keys.filing import ATTEMPTS, Change, Files
 from shared.keys.record import Record, Status, StoredKey
 from shared.keys.sealing import Sealer
 from shared.secret import Secret
 from shared.settings import Identity
 from shared.storage.transactions import ConflictError
-from shared.store.errors import StoreCredentialsError, StoreError, StoreRefusedError
+from shared.store.errors import AUTHENTICATION_TOKEN_INVALID, StoreCredentialsError, StoreError, StoreRefusedError
 from shared.store.key_service import KeyService
 from shared.store.user_store_id import (
     MalformedKeyError,
@@ -29,8 +29,8 @@ from shared.store.user_store_id import (
 CLOCK_LEEWAY = timedelta(minutes=5)
 """How far ahead of our clock a key's ``iat`` may be. Further, and no genuine key would ever count as newer."""
 
-ATTEMPTS = 6
-"""Tries to write a record that others are writing too."""
+OUR_FAULTS = {"PartnerAadTicketRequired", "InconsistentClientId"}
+"""Inner codes of refusals that no other X-token would change (store-services reference, section 0)."""
 
 _log = get_logger(__name__)
 
@@ -84,22 +84,35 @@ class Intake:
     async def create(self, user_id: str, kind: StoreIdKind, x_token: Secret, publisher_user_id: str | None) -> Kept:
         """Make a key at the Store from a player's delegated X-token, and keep it. The X-token is not kept.
 
-        :raises UnprocessableError: the Store refuses, or makes a key that we could not renew.
+        :raises UnprocessableError: the Store refuses the X-token, or makes a key that we could not renew.
+        :raises BadGatewayError: the Store or Entra refuses us.
         :raises UnavailableError: the Store, Entra, storage or the vault is away.
         """
         await self._sealer.check()
-        token = await self._entra.get_creation_token(self._identity, kind)
+        named = publisher_user_id or (user_id if self._match_user else None)
         try:
-            named = publisher_user_id or (user_id if self._match_user else None)
-            key = await self._service.create(kind, x_token, token, named)
+            key = await self._made_at_store(kind, x_token, named)
         except (StoreRefusedError, StoreCredentialsError) as refusal:
+            if refusal.answer.inner_code in OUR_FAULTS:
+                raise BadGatewayError(f"The Store does not take our credentials: {refusal}") from refusal
             _log.info("the Store made no key: %s", refusal)
-            raise UnprocessableError(
-                f"The Store made no key: {refusal}", faults=(InputFault("/xToken", str(refusal)),)
-            ) from refusal
+            raise _refused("/xToken", f"The Store made no key: {refusal}") from refusal
         except StoreError as error:
             raise UnavailableError("store", str(error), retry_after=error.retry_after or 5.0) from error
         return await self.keep(user_id, kind, key, pointer="/xToken")
+
+    async def _made_at_store(self, kind: StoreIdKind, x_token: Secret, named: str | None) -> UserStoreIdKey:
+        """With the cached access token and, where the Store does not take it, once more with a fresh one."""
+        token = await self._entra.get_creation_token(self._identity, kind)
+        try:
+            return await self._service.create(kind, x_token, token, named)
+        except StoreCredentialsError as refusal:
+            if refusal.answer.inner_code != AUTHENTICATION_TOKEN_INVALID:
+                raise
+            fresh = await self._entra.get_creation_token(self._identity, kind, refused=token)
+            if fresh == token:
+                raise
+            return await self._service.create(kind, x_token, fresh, named)
 
     async def list(self, user_id: str) -> dict[StoreIdKind, StoredKey]:
         """The keys that are kept of a player.

@@ -27,7 +27,12 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredKey:
-    """One key. ``duty_on`` is when something must next be done about it: a renewal, or telling the owner it is dead."""
+    """One key.
+
+    ``duty_on`` is when something must next be done about it: a renewal or, where ``unannounced``, telling the owner
+    that it is dead. ``attempts`` counts failures in a row; ``doubted`` says that it was once refused together with all
+    others, and asked for again.
+    """
 
     status: Status
     issued_on: datetime
@@ -37,6 +42,7 @@ class StoredKey:
     duty_on: datetime | None
     attempts: int = 0
     unannounced: bool = False
+    doubted: bool = False
 
     def status_at(self, now: datetime) -> Status:
         """The status, which expiry changes whether or not a worker has come by."""
@@ -92,6 +98,7 @@ def to_properties(record: Record) -> dict[str, Any]:
             f"{kind}DutyOn": to_iso(key.duty_on) if key.duty_on else "",
             f"{kind}Attempts": key.attempts,
             f"{kind}Unannounced": key.unannounced,
+            f"{kind}Doubted": key.doubted,
         }
         if key.sealed:
             properties |= {f"{kind}Sealed": key.sealed.data, f"{kind}KeyVersion": key.sealed.key_version}
@@ -116,4 +123,5 @@ def _key(row: Row, kind: StoreIdKind) -> StoredKey:
         duty_on=from_iso(duty_on) if duty_on else None,
         attempts=row[f"{kind}Attempts"],
         unannounced=row[f"{kind}Unannounced"],
+        doubted=row[f"{kind}Doubted"],
     )

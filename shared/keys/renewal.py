@@ -7,8 +7,10 @@ written, so a worker that dies leaves nothing behind but duties for the next one
 import asyncio
 import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Literal
 
 import msgspec
@@ -20,7 +22,7 @@ from shared.correlation import get_logger
 from shared.errors import StorekeeperError, UnavailableError
 from shared.events import Events, ReissueNeededData, reissue_needed
 from shared.keys.active import sealed_away
-from shared.keys.filing import RECORDS_A_COMMIT, Change, Files
+from shared.keys.filing import ATTEMPTS, RECORDS_A_COMMIT, Change, Files
 from shared.keys.record import SHARDS, Record, Status, StoredKey
 from shared.keys.schedule import FIRST_RETRY, retry_time
 from shared.keys.sealing import Sealer, UnsealError
@@ -28,16 +30,22 @@ from shared.settings import Identity
 from shared.storage.leases import Leases
 from shared.storage.queues import Queue
 from shared.storage.transactions import ConflictError
-from shared.store.errors import AUTHENTICATION_TOKEN_INVALID, StoreCredentialsError, StoreError
+from shared.store.errors import (
+    AUTHENTICATION_TOKEN_INVALID,
+    StoreCredentialsError,
+    StoreError,
+    StoreThrottledError,
+    StoreUnknownError,
+)
 from shared.store.key_service import KeyService
 from shared.store.user_store_id import MalformedKeyError, UserStoreIdKey, decode
 
 QUEUE = "store-id-renewals"
 LEASE_DURATION = timedelta(seconds=30)
-"""How long a shard waits for a worker that died."""
+"""How long a shard is left alone after its worker died; the next run of the timer then has it worked on."""
 
 TIME_BUDGET = 10.0
-"""Seconds that one message works on a shard before it hands the rest to a new message; well under the lease."""
+"""Seconds after which a message begins no further batch of a shard and leaves the rest to a new message."""
 
 MESSAGE_LIFE = 600
 """Seconds after which an unread message is dropped: the timer has put newer ones long since."""
@@ -48,8 +56,14 @@ WRITE_PAUSES = (1, 2, 4, 8, 16, 30)
 PAGE = 3 * RECORDS_A_COMMIT
 """Records that are read at once; those of one commit are worked on side by side."""
 
+EXPIRY_GRACE = timedelta(days=1)
+"""How long after its expiry a key is still asked for while the Store gives no answer."""
+
 MANY_KEYS = 20
-"""Keys of one batch of which not all can have died by chance."""
+"""Keys of one batch that cannot all have died by chance."""
+
+DOUBT_PAUSE = timedelta(hours=6)
+"""After this time, at the most, keys that died together are asked for once more."""
 
 PLANNERS = 16
 """Shards that the timer looks at side by side."""
@@ -126,32 +140,32 @@ class Renewal:
         try:
             return await self._renew_shard(shard)
         except StorekeeperError as error:
-            _log.warning("shard %s waits for the next run of the timer: %s", shard, error)
+            _log.log(error.log_level, "shard %s waits for the next run of the timer: %s", shard, error)
             return 0
 
     async def _renew_shard(self, shard: str) -> int:
-        lease = await self._leases.take(shard)
-        if lease is None:
-            _log.info("shard %s is being worked on by another worker", shard)
-            return 0
-        done = 0
         started = time.monotonic()
-        try:
+        done, more = 0, True
+        async with self._leases.held(shard) as is_ours:
+            if not is_ours:
+                _log.info("shard %s is being worked on by another worker", shard)
+                return 0
             # Without these a renewed key would have nowhere to rest, or every renewal would fail: better none at all.
             await self._sealer.check()
             await self._entra.get_service_token(self._identity)
-            more = True
-            while more:
-                page = await self._files.due(shard, self._clock(), PAGE)
-                done += len(page)
-                more = len(page) == PAGE
-                for start in range(0, len(page), RECORDS_A_COMMIT):
-                    more |= await self._work_on(page[start : start + RECORDS_A_COMMIT])
-                if more and time.monotonic() - started > TIME_BUDGET:
-                    await self._queue.send(RenewalMessage(shard), time_to_live=MESSAGE_LIFE)
-                    more = False
-        finally:
-            await self._leases.give_back(lease)
+            while more and time.monotonic() - started < TIME_BUDGET:
+                batch = await self._files.due(shard, self._clock(), PAGE)
+                more = len(batch) == PAGE
+                for start in range(0, len(batch), RECORDS_A_COMMIT):
+                    if time.monotonic() - started >= TIME_BUDGET:
+                        more = True
+                        break
+                    part = batch[start : start + RECORDS_A_COMMIT]
+                    more |= await self._work_on(part)
+                    done += len(part)
+        if more:
+            # Not before the lease is given back: the next worker might be faster than we are.
+            await self._queue.send(RenewalMessage(shard), time_to_live=MESSAGE_LIFE)
         return done
 
     async def _work_on(self, batch: list[Record]) -> bool:
@@ -169,39 +183,49 @@ class Renewal:
         for duty, outcome in zip(duties, outcomes, strict=True):
             changed[duty.user_id] = changed[duty.user_id].with_key(duty.kind, outcome)
         changes = [Change(record, changed[record.user_id]) for record in batch]
-        for conflict in await self._write(changes):
-            await self._reconcile(conflict)
+        await self._write(changes)
         return any(record.duty_on and record.duty_on <= now for record in changed.values())
 
     def _doubted(self, duties: list[_Duty], outcomes: list[StoredKey], now: datetime) -> list[StoredKey]:
-        """A Store that takes not one key of many has trouble with us, not with every player: ask again, once, later.
+        """A Store that takes not one key of many has trouble with us, not with every player: ask again, hours later.
 
-        Otherwise one bad hour at the Store would end the keys of all players at once.
+        Otherwise one bad hour at the Store would end the keys of all players at once. A key is doubted once.
         """
-        asked = [(duty, outcome) for duty, outcome in zip(duties, outcomes, strict=True) if not duty.key.unannounced]
-        first_refusals = [duty for duty, outcome in asked if _has_died(outcome) and not duty.key.attempts]
-        if len(asked) < MANY_KEYS or len(first_refusals) < len(asked):
+        died = [_has_died(outcome) and not duty.key.unannounced for duty, outcome in zip(duties, outcomes, strict=True)]
+        if sum(died) < MANY_KEYS or any(
+            outcome.status is Status.ACTIVE and not outcome.attempts for outcome in outcomes
+        ):
             return outcomes
         _log.error(
-            "the Store refused all %d keys of a batch; they are tried once more before they count as dead", len(asked)
+            "the Store refused %d keys and renewed none; they are tried once more before they count as dead", sum(died)
         )
         return [
-            self._later(duty, now, "all refused", None) if _has_died(outcome) and not duty.key.unannounced else outcome
-            for duty, outcome in zip(duties, outcomes, strict=True)
+            self._in_doubt(duty.key, now) if has_died and not duty.key.doubted else outcome
+            for duty, outcome, has_died in zip(duties, outcomes, died, strict=True)
         ]
 
-    async def _write(self, changes: list[Change]) -> list[Change]:
+    def _in_doubt(self, key: StoredKey, now: datetime) -> StoredKey:
+        pause = DOUBT_PAUSE / 2 * (1 + random.random())  # noqa: S311 - jitter
+        again = min(now + pause, max(key.expires_on, now + FIRST_RETRY))
+        return replace(key, duty_on=again, attempts=key.attempts + 1, doubted=True)
+
+    async def _write(self, changes: list[Change]) -> None:
         """Write the outcomes, and hold on to them while storage is away: the Store may have let the old keys die."""
+        conflicts = await self._persisting(lambda: self._files.apply_all(changes))
+        for conflict in conflicts:
+            await self._persisting(partial(self._reconcile, conflict))
+
+    async def _persisting[T](self, write: Callable[[], Awaitable[T]]) -> T:
         for pause in WRITE_PAUSES:
             try:
-                return await self._files.apply_all(changes)
+                return await write()
             except UnavailableError as error:
                 _log.warning("renewed keys cannot be filed yet: %s", error)
                 await asyncio.sleep(pause)
         try:
-            return await self._files.apply_all(changes)
+            return await write()
         except UnavailableError:
-            _log.error("up to %d renewed keys could not be filed; their old ones are tried again", len(changes))
+            _log.exception("renewed keys could not be filed; their old ones are tried again")
             raise
 
     async def _carry_out(self, duty: _Duty, now: datetime) -> StoredKey:
@@ -227,13 +251,15 @@ class Renewal:
     async def _renew(self, duty: _Duty, now: datetime) -> StoredKey:
         """Renew, and judge the answer.
 
-        A key past its expiry is asked for too, once: if it is our clock that is wrong, the Store still renews it.
+        A key past its expiry is asked for too, until there is an answer or :data:`EXPIRY_GRACE` is over: if it is our
+        clock that is wrong, the Store still renews it.
         """
         try:
             old = await self._sealer.open(duty.user_id, duty.kind, duty.key.sealed)
             return await self._accepted(duty, await self._call_store(duty.kind, old))
         except (StoreError, UnsealError, MalformedKeyError) as error:
-            if duty.key.expires_on <= now:
+            is_answer = not isinstance(error, StoreThrottledError | StoreUnknownError)
+            if duty.key.expires_on + (timedelta(0) if is_answer else EXPIRY_GRACE) <= now:
                 return _dead(duty.key, Status.EXPIRED, now)
             if _says_dead(error):
                 _log.info("a %s key is dead: %s", duty.kind, error)
@@ -270,7 +296,7 @@ class Renewal:
 
         A renewed key must not be lost: the Store may have let the old one die.
         """
-        for _ in range(3):
+        for _ in range(ATTEMPTS):
             held = await self._files.find(change.after.user_id)
             if held is None:
                 return
@@ -300,4 +326,4 @@ def _has_died(key: StoredKey) -> bool:
 
 def _dead(key: StoredKey, status: Status, now: datetime) -> StoredKey:
     """A key that is of no more use is not kept, and its owner is told at once."""
-    return replace(key, status=status, sealed=None, duty_on=now, attempts=0, unannounced=True)
+    return replace(key, status=status, sealed=None, duty_on=now, attempts=0, unannounced=True, doubted=False)

@@ -30,11 +30,10 @@ def retry_time(
 ) -> datetime:
     """When the attempt after ``attempts`` failed ones is made: doubling, jittered, never before the Store allows it.
 
-    It is not later than the key's expiry, so that an expired key is noticed. ``fraction`` is random, from 0 to 1.
+    It is else not later than the key's expiry, so that an expired key is noticed. ``fraction`` is random, from 0 to 1.
     """
     doublings: int = 1 << min(attempts, 16)
     ceiling = min(FIRST_RETRY * doublings, LAST_RETRY)
     delay = ceiling / 2 + ceiling / 2 * fraction
-    if retry_after is not None:
-        delay = max(delay, timedelta(seconds=retry_after))
-    return min(now + delay, max(expires_on, now + FIRST_RETRY))
+    again = min(now + delay, max(expires_on, now + FIRST_RETRY))
+    return again if retry_after is None else max(again, now + timedelta(seconds=retry_after))

@@ -86,6 +86,8 @@ class Sealer:
             secret = await self._vault.get_secret(self._secret_name, version)
             data_key = base64.b64decode(secret.value.reveal(), validate=True)
         except SecretUnusableError as error:
+            if version is not None:
+                raise UnsealError(f"data key version {version} cannot be had: {error}") from error
             raise UnavailableError("key-vault", str(error)) from error
         except ValueError:  # base64's errors are ValueErrors
             data_key = b""

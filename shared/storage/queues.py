@@ -1,10 +1,13 @@
 """Queues: messages to other instances of the app, and to whoever listens."""
 
-from contextlib import suppress
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from shared.errors import UnavailableError
 from shared.storage.account import Account, storage_errors
 
 if TYPE_CHECKING:
@@ -24,9 +27,9 @@ class Queue:
 
         :raises UnavailableError: the account is away; whether the message was put is not known.
         """
-        client = await self._connected()
-        text = msgspec.json.encode(message).decode()
-        with storage_errors("storage-queues"):
+        # In ASCII: a queue's messages travel as XML, which has no way to write some of the characters that JSON has.
+        text = json.dumps(msgspec.to_builtins(message))
+        async with self._connected() as client:
             await client.send_message(text, time_to_live=-1 if time_to_live is None else time_to_live)
 
     async def check(self) -> None:
@@ -34,16 +37,24 @@ class Queue:
 
         :raises UnavailableError: it does not.
         """
-        client = await self._connected()
-        with storage_errors("storage-queues"):
+        async with self._connected() as client:
             await client.get_queue_properties()
 
-    async def _connected(self) -> "QueueClient":
-        if self._client is None:
-            from azure.core.exceptions import ResourceExistsError  # noqa: PLC0415 - loaded with the client
+    @asynccontextmanager
+    async def _connected(self) -> "AsyncIterator[QueueClient]":
+        from azure.core.exceptions import (  # noqa: PLC0415 - loaded with the client
+            ResourceExistsError,
+            ResourceNotFoundError,
+        )
 
-            client = self._account.queues().get_queue_client(self.name)
-            with storage_errors("storage-queues"), suppress(ResourceExistsError):
-                await client.create_queue()
-            self._client = client
-        return self._client
+        with storage_errors("storage-queues"):
+            if self._client is None:
+                client = self._account.queues().get_queue_client(self.name)
+                with suppress(ResourceExistsError):
+                    await client.create_queue()
+                self._client = client
+            try:
+                yield self._client
+            except ResourceNotFoundError as error:
+                self._client = None
+                raise UnavailableError("storage-queues", f"the queue {self.name} was gone; it is made anew") from error

@@ -6,7 +6,9 @@ takes ten times the processor time (`shared.storage.transactions`), which renewa
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
+from shared.errors import UnavailableError
 from shared.storage.account import Account, storage_errors
 from shared.storage.rows import Row, decode_row, decode_rows
 from shared.storage.transactions import Operation, encode, etags, quoted
@@ -52,7 +54,11 @@ class Table:
         while True:
             response = await self._send("GET", f"{self.name}()", headers={"Accept": _JSON}, query=query)
             rows += decode_rows(response.content)
-            following = {name: response.headers[header] for name, header in _NEXT.items() if header in response.headers}
+            following = {
+                name: quote(response.headers[header], safe="")
+                for name, header in _NEXT.items()
+                if header in response.headers
+            }
             if len(rows) >= count or not following:
                 return rows[:count]
             query |= following
@@ -95,7 +101,10 @@ class Table:
         with storage_errors("storage-tables"):
             # All of the SDK's own calls go this way; it offers no public one (requirements.txt pins it exactly).
             response = await client._client.send_request(request, stream=True)  # noqa: SLF001
-            await response.read()
+            content = await response.read()
+            if b'"TableNotFound"' in content:
+                self._client = None
+                raise UnavailableError("storage-tables", f"the table {self.name} was gone; it is made anew")
             if response.status_code not in accepted:
                 raise HttpResponseError(response=response)
         return response

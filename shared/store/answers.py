@@ -22,16 +22,16 @@ MAX_TEXT = 512
 
 
 class _InnerError(msgspec.Struct):
-    code: str | None = None
-    message: str | None = None
+    code: object = None
+    message: object = None
 
 
 class _ErrorBody(msgspec.Struct):
     """The error body of reference section 0; all optional, since throttling answers have a shape of their own."""
 
-    code: str | None = None
-    message: str | None = None
-    innererror: _InnerError | None = None
+    code: object = None
+    message: object = None
+    innererror: object = None
 
 
 def failure(operation: str, status: int, headers: Mapping[str, str], body: bytes, clock: Clock) -> StoreError:
@@ -40,13 +40,15 @@ def failure(operation: str, status: int, headers: Mapping[str, str], body: bytes
         parsed = msgspec.json.decode(body, type=_ErrorBody)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         parsed = _ErrorBody()
-    inner = parsed.innererror or _InnerError()
+    inner = _InnerError()
+    if isinstance(parsed.innererror, dict):
+        inner = _InnerError(parsed.innererror.get("code"), parsed.innererror.get("message"))
     answer = StoreAnswer(
         operation,
         status,
         _bounded(parsed.code),
         _bounded(inner.code),
-        _bounded(inner.message or parsed.message),
+        _bounded(inner.message) or _bounded(parsed.message),
         headers.get("MS-RequestId"),
     )
     retry_after = parse_retry_after(headers.get("Retry-After"), clock)
@@ -71,5 +73,5 @@ def success[T](operation: str, status: int, headers: Mapping[str, str], body: by
         raise StoreUnknownError(answer) from error
 
 
-def _bounded(text: str | None) -> str | None:
-    return text[:MAX_TEXT] if text else None
+def _bounded(text: object) -> str | None:
+    return text[:MAX_TEXT] if text and isinstance(text, str) else None

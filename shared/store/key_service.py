@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from shared.auth.tokens import CreationToken, ServiceToken, StoreIdKind
-from shared.secret import Secret
+from shared.secret import Secret, masked
 from shared.store.transport import Transport
 from shared.store.user_store_id import RENEWAL_PATH, UserStoreIdKey
 
@@ -19,14 +19,20 @@ class _RenewBody(msgspec.Struct, rename="camel"):
     service_ticket: str
     key: str
 
+    __repr__ = masked
+
 
 class _CreateBody(msgspec.Struct, rename="camel", omit_defaults=True):
     service_ticket: str
     publisher_user_id: str | None = None
 
+    __repr__ = masked
+
 
 class _KeyAnswer(msgspec.Struct):
     key: str
+
+    __repr__ = masked
 
 
 class KeyService:

@@ -67,15 +67,20 @@ class Transport:
 
         if self._free is None:
             self._free = self._open()
-        sent = {"User-Agent": USER_AGENT, "MS-CorrelationId": current(), **headers}
-        connection = await self._free.get()
+        sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "MS-CorrelationId": current(), **headers}
+        try:
+            async with asyncio.timeout(TOTAL_TIMEOUT):
+                connection = await self._free.get()
+        except TimeoutError as error:
+            answer = StoreAnswer(operation, None, message=f"no connection became free in {TOTAL_TIMEOUT:.0f} seconds")
+            raise StoreUnknownError(answer) from error
         try:
             url = _parsed(self.root + path)
             request = httpx.Request(method, url, headers=sent, content=content, extensions=_TIMEOUTS)
             async with asyncio.timeout(TOTAL_TIMEOUT):
                 response = await connection.handle_async_request(request)
                 try:
-                    # As it comes off the wire: no coding was offered, so there is none to undo.
+                    # As it comes off the wire, since no coding is accepted that would have to be undone.
                     return response, b"".join([part async for part in cast("httpx.AsyncByteStream", response.stream)])
                 finally:
                     await response.aclose()

@@ -429,7 +429,7 @@ class TestTrouble:
     async def test_a_worker_that_vanished_holds_nobody_up_for_long(self, keeping: Keeping) -> None:
         user = unique()
         old = await keeping.keep(user, **DUE)
-        await keeping.renewal()._leases.take(shard_of(user))
+        await keeping.renewal()._leases._take(shard_of(user))
         await keeping.renew(user)
         assert await keeping.opened(user) == old
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.auth.callers import LEEWAY, MAX_TOKEN_CHARACTERS, Caller, Callers
-from shared.auth.issuer_keys import MAX_DOCUMENT_BYTES, TIME_TO_LIVE, UNKNOWN_KEY_COOL_DOWN
+from shared.auth.issuer_keys import MAX_DOCUMENT_BYTES, NO_KEYS_COOL_DOWN, TIME_TO_LIVE, UNKNOWN_KEY_COOL_DOWN
 from shared.errors import ForbiddenError, UnauthenticatedError, UnavailableError
 from shared.settings import Issuer
 from tests.support.crafted import jwt_of, part
@@ -336,14 +336,33 @@ async def test_a_redirect_of_the_issuer_is_not_followed(world: World) -> None:
     assert not any("evil" in address for address in world.web.fetched)
 
 
-async def test_readiness_asks_for_keys_only_where_none_are_held(world: World) -> None:
+async def test_readiness_asks_for_the_keys_whatever_is_held(world: World) -> None:
     await world.keys.check(world.issuers[1])
     await world.keys.check(world.issuers[1])
-    assert world.web.fetched == [JWKS[OPERATORS]]
+    assert world.web.fetched == [JWKS[OPERATORS]] * 2
 
     world.web.away = True
     with pytest.raises(UnavailableError, match=r"players\.example"):
         await world.keys.check(world.issuers[0])
+    assert await world.verify(operator()), "what is held is still good"
+
+
+async def test_a_key_of_a_form_that_nobody_foresaw_does_no_harm(world: World) -> None:
+    odd = {**jwk(OTHER_RSA, "odd-key"), "alg": ["RS256"]}
+    world.web.documents[JWKS[PLAYERS]] = {"keys": [odd, jwk(RSA, "player-key")]}
+
+    assert await world.verify(token())
+
+
+async def test_callers_wait_a_moment_for_an_issuer_whose_first_answer_was_lost(world: World) -> None:
+    world.web.away = True
+    with pytest.raises(UnavailableError):
+        await world.verify(token())
+
+    world.web.away = False
+    world.now += NO_KEYS_COOL_DOWN + 1
+
+    assert await world.verify(token())
 
 
 @pytest.mark.parametrize(

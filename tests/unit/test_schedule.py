@@ -72,12 +72,12 @@ def test_a_retry_is_never_before_the_store_allows_it(now: datetime, failed: int,
 
 
 @given(moments, attempts, fractions, st.none() | st.floats(0, 86_400), lifetimes)
-def test_an_expiring_key_is_tried_again_by_its_expiry_at_the_latest(
+def test_an_expiring_key_is_tried_again_by_its_expiry_unless_the_store_wants_to_be_left_alone(
     now: datetime, failed: int, fraction: float, hint: float | None, rest: timedelta
 ) -> None:
     again = retry_time(now, now + rest, failed, hint, fraction)
 
-    assert now < again <= max(now + rest, now + FIRST_RETRY)
+    assert now < again <= max(now + rest, now + FIRST_RETRY, now + timedelta(seconds=hint or 0))
 
 
 @given(moments, attempts, fractions, lifetimes)

@@ -132,10 +132,10 @@ async def test_a_data_key_that_is_not_32_bytes_in_base64_is_refused_by_name_and_
     assert not data_key or data_key not in str(refusal.value)
 
 
-async def test_a_version_that_is_gone_is_an_outage_and_not_a_broken_key() -> None:
+async def test_a_key_whose_data_key_version_is_gone_cannot_be_opened() -> None:
     sealer, _ = new_sealer()
 
-    with pytest.raises(UnavailableError):
+    with pytest.raises(UnsealError, match="withdrawn"):
         await sealer.open("player", COLLECTIONS, SealedKey(b"x" * 40, "withdrawn"))
 
 
