@@ -2,8 +2,6 @@
 
 import re
 import shutil
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -83,24 +81,7 @@ async def start(
     return Azurite(server, endpoints["Blob"], endpoints["Queue"], endpoints["Table"])
 
 
-@asynccontextmanager
-async def running(
-    *,
-    log: Path,
-    location: Path | None = None,
-    ports: tuple[int, int, int] = ANY_PORTS,
-    debug_log: Path | None = None,
-    access_log: bool = False,
-    deadline: float = 60.0,
-) -> AsyncIterator[Azurite]:
-    """``start`` as a context: stopped on the way out."""
-    azurite = await start(
-        log=log, location=location, ports=ports, debug_log=debug_log, access_log=access_log, deadline=deadline
-    )
-    try:
-        yield azurite
-    finally:
-        await azurite.terminate()
+running = processes.as_context(start)
 
 
 def _command(

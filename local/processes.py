@@ -13,9 +13,10 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 READY = re.compile(r"^ready (\S+)$", re.MULTILINE)
 """What a server of this project prints once it serves."""
@@ -141,23 +142,25 @@ async def _served(server: Server, check: Check) -> str:
         await asyncio.sleep(_POLL_SECONDS)
 
 
-@asynccontextmanager
-async def running(
-    name: str,
-    command: Sequence[str],
-    *,
-    log: Path,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    check: Check = ready_line,
-    deadline: float = _DEADLINE_SECONDS,
-) -> AsyncIterator[Server]:
-    """``start`` as a context: the server is stopped on the way out, whatever the reason."""
-    server = await start(name, command, log=log, env=env, cwd=cwd, check=check, deadline=deadline)
-    try:
-        yield server
-    finally:
-        await server.terminate()
+class _Stoppable(Protocol):
+    async def terminate(self) -> object: ...
+
+
+def as_context[**P, S: _Stoppable](start: Callable[P, Awaitable[S]]) -> Callable[P, AbstractAsyncContextManager[S]]:
+    """What ``start`` starts, as a context: stopped on the way out, whatever the reason."""
+
+    @asynccontextmanager
+    async def running(*args: P.args, **options: P.kwargs) -> AsyncIterator[S]:
+        server = await start(*args, **options)
+        try:
+            yield server
+        finally:
+            await server.terminate()
+
+    return running
+
+
+running = as_context(start)
 
 
 async def finish(command: Sequence[str], *, log: Path, deadline: float = _DEADLINE_SECONDS) -> int:

@@ -28,7 +28,7 @@ class Queue:
         :raises UnavailableError: the account is away; whether the message was put is not known.
         """
         # In ASCII: a queue's messages travel as XML, which has no way to write some of the characters that JSON has.
-        text = json.dumps(msgspec.to_builtins(message))
+        text = json.dumps(msgspec.to_builtins(message), separators=(",", ":"))
         async with self._connected() as client:
             await client.send_message(text, time_to_live=-1 if time_to_live is None else time_to_live)
 

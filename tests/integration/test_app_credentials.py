@@ -5,6 +5,7 @@ import os
 from local.control import Control
 from local.stack import Servers
 from tests.support.app import App, problem, started, unique
+from tests.support.polling import eventually
 
 SECRET = "publisher-client-secret"
 
@@ -76,7 +77,11 @@ async def test_a_wrong_secret_in_the_vault_is_told_with_entras_code(stack: Serve
             assert "AADSTS7000215" in told["entra"]
 
             await control.rotate_client_secret(client_id, storeInVault=SECRET)
-            assert (await app.http.post("/tokens/purchase", headers=player)).status_code == 200
+
+            async def is_answered() -> bool:
+                return (await app.http.post("/tokens/purchase", headers=player)).status_code == 200
+
+            assert await eventually(is_answered), "the refusal is remembered for a moment, no longer"
     finally:
         await control.rotate_client_secret(client_id, storeInVault=SECRET)
 
