@@ -6,8 +6,8 @@ from azure.functions import AuthLevel, FunctionApp
 from azure.functions.decorators.function_app import Function
 from azure.functions.decorators.timer import TimerTrigger
 
+from functions.parts import settings
 from shared.settings import schedule_defaults
-from shared.wiring import wiring
 
 
 class Storekeeper(FunctionApp):
@@ -22,7 +22,7 @@ class Storekeeper(FunctionApp):
         :raises SettingsError: settings are missing or malformed.
         """
         # No settings, no start: told here, it is the host's own error for this app, with the setting's name.
-        wiring()
+        settings()
         functions = super().get_functions()
         for function in functions:
             _fill_in_schedule(function)

@@ -8,8 +8,8 @@ from azure.functions import Blueprint
 from functions.http.answers import Answer
 from functions.http.endpoints import Access, Call, endpoint
 from functions.http.openapi import document
+from functions.parts import parts
 from shared.health import examine
-from shared.wiring import wiring
 
 blueprint = Blueprint()
 
@@ -45,7 +45,7 @@ async def get_health(call: Call) -> Answer:
 @endpoint(blueprint, "GET", "health/ready", access=Access.OPERATOR, answers={200: Readiness, 503: Readiness})
 async def get_readiness(call: Call) -> Answer:
     """Whether every dependency answers, and how fast."""
-    findings = await examine(wiring().probes())
+    findings = await examine(parts().probes())
     checks = [
         Check(finding.name, "ready" if finding.healthy else "unavailable", finding.milliseconds, finding.detail)
         for finding in findings

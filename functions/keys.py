@@ -1,7 +1,7 @@
 """Players' User Store ID keys: handed in, made, listed, forgotten, and kept alive."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from azure.functions import Blueprint, QueueMessage, TimerRequest
@@ -9,15 +9,18 @@ from azure.functions import Blueprint, QueueMessage, TimerRequest
 from functions.http.answers import Answer
 from functions.http.endpoints import Access, Call, endpoint
 from functions.http.kinds import kind_of
+from functions.parts import parts, settings
 from shared.auth.tokens import StoreIdKind
 from shared.clock import utc_now
 from shared.correlation import correlated, get_logger
-from shared.keys.record import Status, StoredKey
-from shared.keys.renewal import QUEUE, RenewalMessage
+from shared.keys.messages import QUEUE, RenewalMessage
+from shared.keys.status import Status
 from shared.messages import decode_message
 from shared.secret import Secret, masked
 from shared.store.user_store_id import UserStoreIdKey
-from shared.wiring import wiring
+
+if TYPE_CHECKING:
+    from shared.keys.record import StoredKey
 
 blueprint = Blueprint()
 
@@ -73,7 +76,7 @@ async def put_store_id(call: Call) -> Answer:
     """Keeps a User Store ID key alive: 201 for the first of its kind, 200 afterwards. The newest key wins."""
     user_id, kind = call.user_id(), kind_of(call)
     upload = call.body(KeyUpload)
-    kept = await wiring().intake.keep(user_id, kind, UserStoreIdKey(upload.key))
+    kept = await parts().intake.keep(user_id, kind, UserStoreIdKey(upload.key))
     return Answer(201 if kept.created else 200, _shown(user_id, kind, kept.key))
 
 
@@ -89,7 +92,7 @@ async def create_store_id(call: Call) -> Answer:
     """Makes a User Store ID key at the Store from a delegated X-token, and keeps it as if it had been handed in."""
     user_id, kind = call.user_id(), kind_of(call)
     upload = call.body(XTokenUpload)
-    kept = await wiring().intake.create(user_id, kind, Secret(upload.x_token), upload.publisher_user_id)
+    kept = await parts().intake.create(user_id, kind, Secret(upload.x_token), upload.publisher_user_id)
     return Answer(201 if kept.created else 200, _shown(user_id, kind, kept.key))
 
 
@@ -97,14 +100,14 @@ async def create_store_id(call: Call) -> Answer:
 async def list_store_ids(call: Call) -> Answer:
     """What is known of a player's keys."""
     user_id = call.user_id()
-    keys = await wiring().intake.list(user_id)
+    keys = await parts().intake.list(user_id)
     return Answer(200, StoreIdList([_shown(user_id, kind, key) for kind, key in keys.items()]))
 
 
 @endpoint(blueprint, "DELETE", "users/{userId}/store-ids/{kind}", access=Access.PLAYER_OR_OPERATOR, answers={204: None})
 async def delete_store_id(call: Call) -> Answer:
     """Forgets a key."""
-    await wiring().intake.forget(call.user_id(), kind_of(call))
+    await parts().intake.forget(call.user_id(), kind_of(call))
     return Answer(204)
 
 
@@ -113,9 +116,9 @@ async def delete_store_id(call: Call) -> Answer:
 async def plan_renewals(timer: TimerRequest) -> None:
     """Looks for shards with something due and has each worked on."""
     with correlated():
-        if wiring().settings.publisher is None:
+        if settings().publisher is None:
             return
-        planned = await wiring().renewal.plan()
+        planned = await parts().renewal.plan()
         _log.info("%d shards have something due%s", planned, " (late)" if timer.past_due else "")
 
 
@@ -125,9 +128,9 @@ async def renew_store_ids(message: QueueMessage) -> None:
     """Carries out what is due in one shard."""
     with correlated(message.id):
         shard = decode_message(message.get_body(), RenewalMessage).shard
-        done = await wiring().renewal.renew_shard(shard)
+        done = await parts().renewal.renew_shard(shard)
         _log.info("shard %s: %d records worked on", shard, done)
 
 
-def _shown(user_id: str, kind: StoreIdKind, key: StoredKey) -> StoreId:
+def _shown(user_id: str, kind: StoreIdKind, key: "StoredKey") -> StoreId:
     return StoreId(user_id, kind, key.status_at(utc_now()), key.issued_on, key.expires_on, key.renew_after)

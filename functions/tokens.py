@@ -8,8 +8,8 @@ from azure.functions import Blueprint
 from functions.http.answers import Answer
 from functions.http.endpoints import Access, Call, endpoint
 from functions.http.kinds import kind_of
+from functions.parts import parts
 from shared.auth.tokens import CreationToken
-from shared.wiring import wiring
 
 blueprint = Blueprint()
 
@@ -27,6 +27,5 @@ class Token(msgspec.Struct, rename="camel"):
 async def create_token(call: Call) -> Answer:
     """An access token with which a game makes a User Store ID key of one kind."""
     kind = kind_of(call)
-    parts = wiring()
-    token = await parts.entra.get_creation_token(parts.publisher, kind)
+    token = await parts().entra.get_creation_token(parts().publisher, kind)
     return Answer(200, Token(kind, kind.audience, token, token.expires_on), {"Cache-Control": "no-store"})

@@ -1,10 +1,9 @@
 """Puts the parts together, once a process and each when it is first needed.
 
-The only place that knows which parts there are. Functions ask :func:`wiring` for a subject and call it.
+The only place that knows which parts there are. Functions get it from ``functions/parts.py``.
 """
 
-import os
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 
 from shared.auth.app_identity import AppIdentity
 from shared.auth.callers import Callers
@@ -18,8 +17,8 @@ from shared.events import Events
 from shared.health import Probe
 from shared.keys.filing import Files
 from shared.keys.intake import Intake
+from shared.keys.messages import QUEUE as RENEWALS_QUEUE
 from shared.keys.renewal import LEASE_DURATION, Renewal
-from shared.keys.renewal import QUEUE as RENEWALS_QUEUE
 from shared.keys.sealing import Sealer
 from shared.settings import Identity, Settings
 from shared.storage.account import Account
@@ -164,12 +163,3 @@ class Wiring:
     @cached_property
     def _key_service(self) -> KeyService:
         return KeyService(self._key_services)
-
-
-@cache
-def wiring() -> Wiring:
-    """The parts of this process, built of its environment.
-
-    :raises SettingsError: settings are missing or malformed.
-    """
-    return Wiring(Settings.load(os.environ))

@@ -15,10 +15,10 @@ from azure.functions import AuthLevel, Blueprint, HttpRequest, HttpResponse
 from functions.http.answers import Answer, to_response
 from functions.http.bodies import read_body
 from functions.http.problems import to_answer, unforeseen
+from functions.parts import parts
 from shared.auth.callers import Caller, UserId
 from shared.correlation import HEADER, correlated, get_logger
 from shared.errors import ForbiddenError, InputFault, NotFoundError, StorekeeperError, UnprocessableError
-from shared.wiring import wiring
 
 MAX_USER_ID_BYTES = 256
 
@@ -143,7 +143,7 @@ async def _serve(handler: Handler, access: Access, name: str, request: HttpReque
 async def _admit(access: Access, request: HttpRequest) -> Caller | None:
     if access is Access.ANYONE:
         return None
-    caller = await wiring().callers.verify(request.headers.get("authorization"))
+    caller = await parts().callers.verify(request.headers.get("authorization"))
     if access is Access.OPERATOR and caller.kind != "operator":
         raise ForbiddenError("This is for operators")
     return caller

@@ -1,9 +1,10 @@
 """A good key, as it is kept: sealed, and due when its time has come."""
 
 from shared.auth.tokens import StoreIdKind
-from shared.keys.record import Status, StoredKey
+from shared.keys.record import StoredKey
 from shared.keys.schedule import renewal_time
 from shared.keys.sealing import Sealer
+from shared.keys.status import Status
 from shared.store.user_store_id import UntrustedClaims, UserStoreIdKey
 
 

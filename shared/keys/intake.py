@@ -11,8 +11,9 @@ from shared.correlation import get_logger
 from shared.errors import BadGatewayError, InputFault, UnavailableError, UnprocessableError
 from shared.keys.active import sealed_away
 from shared.keys.filing import ATTEMPTS, Change, Files
-from shared.keys.record import Record, Status, StoredKey
+from shared.keys.record import Record, StoredKey
 from shared.keys.sealing import Sealer
+from shared.keys.status import Status
 from shared.secret import Secret
 from shared.settings import Identity
 from shared.storage.transactions import ConflictError

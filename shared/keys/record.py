@@ -5,24 +5,16 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from shared.auth.tokens import StoreIdKind
 from shared.clock import from_iso, to_iso
 from shared.keys.sealing import SealedKey
+from shared.keys.status import Status
 from shared.storage.rows import Row
 
 SHARDS = 64
 """Partitions over which players are spread. Each takes 2,000 row operations a second (Azure Tables)."""
-
-
-class Status(StrEnum):
-    """What a caller sees of a key (interfaces: ``GET /users/{userId}/store-ids``)."""
-
-    ACTIVE = "active"
-    REISSUE_NEEDED = "reissueNeeded"
-    EXPIRED = "expired"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Literal
-
-import msgspec
+from typing import Literal
 
 from shared.auth.entra import Entra
 from shared.auth.tokens import StoreIdKind
@@ -23,9 +21,11 @@ from shared.errors import StorekeeperError, UnavailableError
 from shared.events import Events, ReissueNeededData, reissue_needed
 from shared.keys.active import sealed_away
 from shared.keys.filing import ATTEMPTS, RECORDS_A_COMMIT, Change, Files
-from shared.keys.record import SHARDS, Record, Status, StoredKey
+from shared.keys.messages import RenewalMessage
+from shared.keys.record import SHARDS, Record, StoredKey
 from shared.keys.schedule import FIRST_RETRY, retry_time
 from shared.keys.sealing import Sealer, UnsealError
+from shared.keys.status import Status
 from shared.settings import Identity
 from shared.storage.leases import Leases
 from shared.storage.queues import Queue
@@ -40,7 +40,6 @@ from shared.store.errors import (
 from shared.store.key_service import KeyService
 from shared.store.user_store_id import MalformedKeyError, UserStoreIdKey, decode
 
-QUEUE = "store-id-renewals"
 LEASE_DURATION = timedelta(seconds=30)
 """How long a shard is left alone after its worker died; the next run of the timer then has it worked on."""
 
@@ -69,13 +68,6 @@ PLANNERS = 16
 """Shards that the timer looks at side by side."""
 
 _log = get_logger(__name__)
-
-
-class RenewalMessage(msgspec.Struct, forbid_unknown_fields=True):
-    """The queue message: a shard has duties. It holds no key and no player."""
-
-    shard: Annotated[str, msgspec.Meta(pattern=r"^[0-3][0-9a-f]$(?!\n)")]
-    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.control import Control
 from shared.errors import UnavailableError
-from shared.keys.record import Status, StoredKey, shard_of
-from shared.keys.renewal import MANY_KEYS, RenewalMessage
+from shared.keys.messages import RenewalMessage
+from shared.keys.record import StoredKey, shard_of
+from shared.keys.renewal import MANY_KEYS
+from shared.keys.status import Status
 from shared.storage.leases import Leases
 from tests.support.app import Storage, unique
 from tests.support.keeping import Keeping

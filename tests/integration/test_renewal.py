@@ -16,8 +16,9 @@ from shared.auth.entra import Entra
 from shared.auth.tokens import ServiceToken, StoreIdKind
 from shared.auth.vault import TIME_TO_LIVE, Vault
 from shared.errors import UnavailableError
-from shared.keys.record import SHARDS, Status, shard_of
+from shared.keys.record import SHARDS, shard_of
 from shared.keys.sealing import Sealer
+from shared.keys.status import Status
 from shared.secret import Secret
 from shared.settings import Settings, StorageAccount
 from shared.storage.account import Account

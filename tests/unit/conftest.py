@@ -4,7 +4,7 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 import function_app
-from shared.wiring import wiring
+from functions.parts import settings
 from tests.support.environ import ENVIRON
 
 
@@ -15,7 +15,7 @@ def indexed() -> list[Function]:
         for name, value in ENVIRON.items():
             environment.setenv(name, value)
         environment.delenv("KEY_RENEWAL_SCHEDULE", raising=False)
-        wiring.cache_clear()
+        settings.cache_clear()
         functions: list[Function] = function_app.app.get_functions()
-        wiring.cache_clear()
+        settings.cache_clear()
     return functions

@@ -96,4 +96,4 @@ def test_the_watch_would_see_what_it_watches_for() -> None:
 
 
 def test_the_app_is_imported() -> None:
-    assert {"function_app", "functions.keys", "shared.wiring", "shared.keys.renewal"} <= set(imported()["modules"])
+    assert {"function_app", "functions.keys", "functions.parts", "shared.settings"} <= set(imported()["modules"])

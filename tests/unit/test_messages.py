@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.keys.renewal import RenewalMessage
+from shared.keys.messages import RenewalMessage
 from shared.messages import MessageError, decode_message
 
 PLAIN = b'{"version":1,"shard":"0a"}'

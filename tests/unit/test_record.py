@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.auth.tokens import StoreIdKind
-from shared.keys.record import SHARDS, Record, Status, StoredKey, from_row, row_name, shard_of, to_properties
+from shared.keys.record import SHARDS, Record, StoredKey, from_row, row_name, shard_of, to_properties
 from shared.keys.sealing import SealedKey
+from shared.keys.status import Status
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)).map(  # noqa: DTZ001

@@ -7,8 +7,8 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 import function_app
+from functions.parts import settings
 from shared.settings import SettingsError
-from shared.wiring import wiring
 
 ROOT = Path(__file__).parents[2]
 HTTP = {
@@ -53,12 +53,12 @@ def test_the_timer_and_the_queue_have_their_triggers(indexed: list[Function]) ->
 def test_no_settings_no_functions_and_each_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AzureWebJobsStorage", "AzureWebJobsStorage__accountName", "KEY_VAULT_URL", "CALLER_ISSUERS"):
         monkeypatch.delenv(name, raising=False)
-    wiring.cache_clear()
+    settings.cache_clear()
     try:
         with pytest.raises(SettingsError) as refusal:
             function_app.app.get_functions()
     finally:
-        wiring.cache_clear()
+        settings.cache_clear()
 
     assert [problem.split()[0] for problem in refusal.value.problems] == [
         "AzureWebJobsStorage",
