@@ -14,7 +14,7 @@ from functools import partial
 from typing import Literal
 
 from shared.auth.entra import Entra
-from shared.auth.tokens import StoreIdKind
+from shared.auth.tokens import ServiceToken, StoreIdKind
 from shared.clock import Clock, to_iso, utc_now
 from shared.correlation import get_logger
 from shared.errors import StorekeeperError, UnavailableError
@@ -144,7 +144,7 @@ class Renewal:
                 return 0
             # Without these a renewed key would have nowhere to rest, or every renewal would fail: better none at all.
             await self._sealer.check()
-            await self._entra.get_service_token(self._identity)
+            token = await self._entra.get_service_token(self._identity)
             while more and time.monotonic() - started < TIME_BUDGET:
                 batch = await self._files.due(shard, self._clock(), PAGE)
                 more = len(batch) == PAGE
@@ -153,14 +153,14 @@ class Renewal:
                         more = True
                         break
                     part = batch[start : start + RECORDS_A_COMMIT]
-                    more |= await self._work_on(part)
+                    more |= await self._work_on(part, token)
                     done += len(part)
         if more:
             # Not before the lease is given back: the next worker might be faster than we are.
             await self._queue.send(RenewalMessage(shard), time_to_live=MESSAGE_LIFE)
         return done
 
-    async def _work_on(self, batch: list[Record]) -> bool:
+    async def _work_on(self, batch: list[Record], token: ServiceToken) -> bool:
         """Do what is due now; whether that has made something else due at once."""
         now = self._clock()
         duties = [
@@ -169,7 +169,7 @@ class Renewal:
             for kind, key in record.keys.items()
             if key.duty_on and key.duty_on <= now
         ]
-        outcomes = await asyncio.gather(*(self._carry_out(duty, now) for duty in duties))
+        outcomes = await asyncio.gather(*(self._carry_out(duty, token, now) for duty in duties))
         outcomes = self._doubted(duties, outcomes, now)
         changed: dict[str, Record] = {record.user_id: record for record in batch}
         for duty, outcome in zip(duties, outcomes, strict=True):
@@ -220,12 +220,12 @@ class Renewal:
             _log.exception("renewed keys could not be filed; their old ones are tried again")
             raise
 
-    async def _carry_out(self, duty: _Duty, now: datetime) -> StoredKey:
+    async def _carry_out(self, duty: _Duty, token: ServiceToken, now: datetime) -> StoredKey:
         """What a key becomes by its duty. Never raises: what one player's key does must not hold up the others."""
         try:
             if duty.key.unannounced:
                 return await self._announce(duty)
-            return await self._renew(duty, now)
+            return await self._renew(duty, token, now)
         except StorekeeperError as error:
             return self._later(duty, now, str(error), None)
         except Exception:  # noqa: BLE001 - one player's key must not hold up the others, whatever it is
@@ -240,7 +240,7 @@ class Renewal:
         await self._events.send(reissue_needed(data, self._clock()))
         return replace(duty.key, unannounced=False, duty_on=None, attempts=0)
 
-    async def _renew(self, duty: _Duty, now: datetime) -> StoredKey:
+    async def _renew(self, duty: _Duty, token: ServiceToken, now: datetime) -> StoredKey:
         """Renew, and judge the answer.
 
         A key past its expiry is asked for too, until there is an answer or :data:`EXPIRY_GRACE` is over: if it is our
@@ -248,7 +248,7 @@ class Renewal:
         """
         try:
             old = await self._sealer.open(duty.user_id, duty.kind, duty.key.sealed)
-            return await self._accepted(duty, await self._call_store(duty.kind, old))
+            return await self._accepted(duty, await self._call_store(duty.kind, old, token))
         except (StoreError, UnsealError, MalformedKeyError) as error:
             is_answer = not isinstance(error, StoreThrottledError | StoreUnknownError)
             if duty.key.expires_on + (timedelta(0) if is_answer else EXPIRY_GRACE) <= now:
@@ -258,9 +258,8 @@ class Renewal:
                 return _dead(duty.key, Status.REISSUE_NEEDED, now)
             return self._later(duty, now, str(error), error.retry_after if isinstance(error, StoreError) else None)
 
-    async def _call_store(self, kind: StoreIdKind, key: UserStoreIdKey) -> UserStoreIdKey:
-        """Renew with the cached Entra token and, where the Store does not take it, once more with a fresh one."""
-        token = await self._entra.get_service_token(self._identity)
+    async def _call_store(self, kind: StoreIdKind, key: UserStoreIdKey, token: ServiceToken) -> UserStoreIdKey:
+        """Renew with the shard's Entra token and, where the Store does not take it, once more with a fresh one."""
         try:
             return await self._service.renew(kind, key, token)
         except StoreCredentialsError:

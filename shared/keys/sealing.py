@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from shared.auth.tokens import StoreIdKind
 from shared.auth.vault import SecretUnusableError, Vault
 from shared.errors import UnavailableError
+from shared.keys.packing import pack, unpack
 from shared.store.user_store_id import UserStoreIdKey
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Sealer:
         """
         version, cipher = await self._cipher(None)
         nonce = os.urandom(_NONCE_BYTES)
-        return SealedKey(nonce + cipher.encrypt(nonce, key.reveal().encode(), _bound_to(owner, kind)), version)
+        return SealedKey(nonce + cipher.encrypt(nonce, pack(key.reveal()), _bound_to(owner, kind)), version)
 
     async def open(self, owner: str, kind: StoreIdKind, sealed: SealedKey | None) -> UserStoreIdKey:
         """The key in the clear.
@@ -73,7 +74,7 @@ class Sealer:
         _, cipher = await self._cipher(sealed.key_version)
         nonce, ciphertext = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
         try:
-            return UserStoreIdKey(cipher.decrypt(nonce, ciphertext, _bound_to(owner, kind)).decode())
+            return UserStoreIdKey(unpack(cipher.decrypt(nonce, ciphertext, _bound_to(owner, kind))))
         except (InvalidTag, ValueError) as error:
             raise UnsealError(f"a {kind} key does not open with data key version {sealed.key_version}") from error
 

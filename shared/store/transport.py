@@ -69,25 +69,16 @@ class Transport:
             self._free = self._open()
         sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "MS-CorrelationId": current(), **headers}
         try:
-            async with asyncio.timeout(TOTAL_TIMEOUT):
+            async with asyncio.timeout(TOTAL_TIMEOUT) as limit:
                 connection = await self._free.get()
-        except TimeoutError as error:
-            answer = StoreAnswer(operation, None, message=f"no connection became free in {TOTAL_TIMEOUT:.0f} seconds")
-            raise StoreUnknownError(answer) from error
-        try:
-            url = _parsed(self.root + path)
-            request = httpx.Request(method, url, headers=sent, content=content, extensions=_TIMEOUTS)
-            async with asyncio.timeout(TOTAL_TIMEOUT):
-                response = await connection.handle_async_request(request)
                 try:
-                    # As it comes off the wire, since no coding is accepted that would have to be undone.
-                    return response, b"".join([part async for part in cast("httpx.AsyncByteStream", response.stream)])
+                    # The wait for a connection is over; the call has its time to itself.
+                    limit.reschedule(asyncio.get_running_loop().time() + TOTAL_TIMEOUT)
+                    return await _exchange(connection, method, self.root + path, sent, content)
                 finally:
-                    await response.aclose()
+                    self._free.put_nowait(connection)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
             raise StoreUnknownError(StoreAnswer(operation, None, message=type(error).__name__)) from error
-        finally:
-            self._free.put_nowait(connection)
 
     def _open(self) -> "asyncio.LifoQueue[httpx.AsyncHTTPTransport]":
         """One connection a call in flight. Last in, first out: a quiet instance keeps to few, warm connections."""
@@ -104,6 +95,20 @@ class Transport:
         """Give back the connections, once no call is in flight."""
         while self._free is not None and not self._free.empty():
             await self._free.get_nowait().aclose()
+
+
+async def _exchange(
+    connection: "httpx.AsyncHTTPTransport", method: str, url: str, headers: dict[str, str], content: bytes | None
+) -> "tuple[httpx.Response, bytes]":
+    import httpx  # noqa: PLC0415 - loaded when the Store is first called
+
+    request = httpx.Request(method, _parsed(url), headers=headers, content=content, extensions=_TIMEOUTS)
+    response = await connection.handle_async_request(request)
+    try:
+        # As it comes off the wire, since no coding is accepted that would have to be undone.
+        return response, b"".join([part async for part in cast("httpx.AsyncByteStream", response.stream)])
+    finally:
+        await response.aclose()
 
 
 @lru_cache(maxsize=256)

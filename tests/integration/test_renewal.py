@@ -282,7 +282,8 @@ class TestDead:
         await control.revoke(await keeping.keep(user, **DUE))
         shard = shard_of(user)
         renewal = keeping.renewal()
-        await renewal._work_on(await keeping.files.due(shard, keeping.clock(), 1))
+        token = await keeping.entra.get_service_token(keeping.wiring.publisher)
+        await renewal._work_on(await keeping.files.due(shard, keeping.clock(), 1), token)
         duties = await keeping.files.due(shard, keeping.clock(), 1)
 
         for _ in range(2):
