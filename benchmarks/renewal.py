@@ -117,11 +117,11 @@ def _findings(few: Run, many: list[Run], loops: list[float], bare: "_BareLoop") 
 
 def _wiring(values: dict[str, str]) -> Wiring:
     """The app's own parts in this process, to file keys faster than through HTTP."""
-    import aiohttp.connector  # noqa: PLC0415
+    import aiohttp.connector  # noqa: PLC0415 - for its TLS context alone
 
     os.environ |= {name: value for name, value in values.items() if name.startswith(("AZURE_", "SSL_", "REQUESTS_"))}
     # aiohttp made its TLS context when it was imported, before there was an emulator to trust.
-    aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(values["SSL_CERT_FILE"])  # noqa: SLF001
+    aiohttp.connector._SSL_CONTEXT_VERIFIED.load_verify_locations(values["SSL_CERT_FILE"])  # noqa: SLF001 - no public way
     return Wiring(Settings.load(values))
 
 
@@ -170,7 +170,7 @@ def _last_shard_done(app: processes.Server) -> float:
 
 
 async def _any_due(parts: Wiring) -> bool:
-    files = parts._files  # noqa: SLF001
+    files = parts._files  # noqa: SLF001 - the same part that the app uses
     return any(await asyncio.gather(*(files.has_due(f"{shard:02x}", utc_now()) for shard in range(SHARDS))))
 
 

@@ -33,7 +33,7 @@ class Outputs:
         except (AzureError, ValueError) as error:
             about = {"invocation": outcome.invocation_id, "function": function.name}
             cause = type(error).__name__  # the error itself may quote the message
-            log.error("an output was not written: %s", cause, extra=about)  # noqa: TRY400
+            log.error("an output was not written: %s", cause, extra=about)  # noqa: TRY400 - the cause says it
             return False
         return True
 

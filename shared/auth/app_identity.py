@@ -26,7 +26,7 @@ class AppIdentity:
         return self._credential
 
     def _build(self) -> "AsyncTokenCredential":
-        from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415
+        from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential  # noqa: PLC0415 - heavy
 
         if "IDENTITY_ENDPOINT" in os.environ and "AZURE_CLIENT_SECRET" not in os.environ:
             return ManagedIdentityCredential(client_id=self._client_id or os.environ.get("AZURE_CLIENT_ID"))

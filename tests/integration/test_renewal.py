@@ -294,7 +294,7 @@ class TestDead:
 
 
 def _duty(record: Any) -> Any:
-    from shared.keys.renewal import _Duty  # noqa: PLC0415
+    from shared.keys.renewal import _Duty  # noqa: PLC0415 - one test's look inside
 
     ((kind, key),) = record.keys.items()
     return _Duty(record.user_id, kind, key)
