@@ -79,19 +79,27 @@ def row_name(user_id: str) -> str:
 
 
 def to_properties(record: Record) -> dict[str, Any]:
-    """The record's properties; one group a kind, named ``collectionsStatus`` and so on."""
-    properties: dict[str, Any] = {"userId": record.user_id, "filedUnder": record.filed_under or ""}
+    """The record's properties; one group a kind, named ``collectionsStatus`` and so on.
+
+    What says nothing (no attempts, not doubted) is left out: each property has its price in every transaction.
+    """
+    properties: dict[str, Any] = {"userId": record.user_id}
+    if record.filed_under:
+        properties["filedUnder"] = record.filed_under
     for kind, key in record.keys.items():
         properties |= {
             f"{kind}Status": str(key.status),
             f"{kind}IssuedOn": to_iso(key.issued_on),
             f"{kind}ExpiresOn": to_iso(key.expires_on),
             f"{kind}RenewAfter": to_iso(key.renew_after),
-            f"{kind}DutyOn": to_iso(key.duty_on) if key.duty_on else "",
-            f"{kind}Attempts": key.attempts,
-            f"{kind}Unannounced": key.unannounced,
-            f"{kind}Doubted": key.doubted,
         }
+        exceptional = {
+            "DutyOn": to_iso(key.duty_on) if key.duty_on else None,
+            "Attempts": key.attempts,
+            "Unannounced": key.unannounced,
+            "Doubted": key.doubted,
+        }
+        properties |= {f"{kind}{name}": value for name, value in exceptional.items() if value}
         if key.sealed:
             properties |= {f"{kind}Sealed": key.sealed.data, f"{kind}KeyVersion": key.sealed.key_version}
     return properties
@@ -100,12 +108,12 @@ def to_properties(record: Record) -> dict[str, Any]:
 def from_row(row: Row, etag: str | None = None) -> Record:
     """The inverse of :func:`to_properties`."""
     keys = {kind: _key(row, kind) for kind in StoreIdKind if f"{kind}Status" in row}
-    return Record(row["userId"], keys, row["filedUnder"] or None, etag)
+    return Record(row["userId"], keys, row.get("filedUnder"), etag)
 
 
 def _key(row: Row, kind: StoreIdKind) -> StoredKey:
     data = row.get(f"{kind}Sealed")
-    duty_on = row[f"{kind}DutyOn"]
+    duty_on = row.get(f"{kind}DutyOn")
     return StoredKey(
         status=Status(row[f"{kind}Status"]),
         issued_on=from_iso(row[f"{kind}IssuedOn"]),
@@ -113,7 +121,7 @@ def _key(row: Row, kind: StoreIdKind) -> StoredKey:
         renew_after=from_iso(row[f"{kind}RenewAfter"]),
         sealed=SealedKey(data, row[f"{kind}KeyVersion"]) if data is not None else None,
         duty_on=from_iso(duty_on) if duty_on else None,
-        attempts=row[f"{kind}Attempts"],
-        unannounced=row[f"{kind}Unannounced"],
-        doubted=row[f"{kind}Doubted"],
+        attempts=row.get(f"{kind}Attempts", 0),
+        unannounced=row.get(f"{kind}Unannounced", False),
+        doubted=row.get(f"{kind}Doubted", False),
     )

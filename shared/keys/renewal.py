@@ -52,9 +52,6 @@ MESSAGE_LIFE = 600
 WRITE_PAUSES = (1, 2, 4, 8, 16, 30)
 """Seconds between the tries to write what was renewed while storage is away."""
 
-PAGE = 3 * RECORDS_A_COMMIT
-"""Records that are read at once; those of one commit are worked on side by side."""
-
 EXPIRY_GRACE = timedelta(days=1)
 """How long after its expiry a key is still asked for while the Store gives no answer."""
 
@@ -146,15 +143,11 @@ class Renewal:
             await self._sealer.check()
             token = await self._entra.get_service_token(self._identity)
             while more and time.monotonic() - started < TIME_BUDGET:
-                batch = await self._files.due(shard, self._clock(), PAGE)
-                more = len(batch) == PAGE
-                for start in range(0, len(batch), RECORDS_A_COMMIT):
-                    if time.monotonic() - started >= TIME_BUDGET:
-                        more = True
-                        break
-                    part = batch[start : start + RECORDS_A_COMMIT]
-                    more |= await self._work_on(part, token)
-                    done += len(part)
+                # As much as one commit holds: a longer page would have storage busy with reading, and the Store idle.
+                batch = await self._files.due(shard, self._clock(), RECORDS_A_COMMIT)
+                has_come_due = await self._work_on(batch, token)
+                more = has_come_due or len(batch) == RECORDS_A_COMMIT
+                done += len(batch)
         if more:
             # Not before the lease is given back: the next worker might be faster than we are.
             await self._queue.send(RenewalMessage(shard), time_to_live=MESSAGE_LIFE)

@@ -85,6 +85,8 @@ class Sealer:
             return version, self._ciphers[version]
         try:
             secret = await self._vault.get_secret(self._secret_name, version)
+            if secret.version in self._ciphers:
+                return secret.version, self._ciphers[secret.version]
             data_key = base64.b64decode(secret.value.reveal(), validate=True)
         except SecretUnusableError as error:
             if version is not None:
