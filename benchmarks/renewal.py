@@ -133,7 +133,7 @@ async def _file(parts: Wiring, stack: Servers, count: int, name: str) -> list[st
     kinds = {kind: cast("Kind", str(kind)) for kind in StoreIdKind}
     minted = {kind: await stack.control.store_ids(name, count // 2, issuedDaysAgo=15) for kind, name in kinds.items()}
     shards: dict[str, list[Change]] = {}
-    files, sealer = parts._files, parts._sealer  # noqa: SLF001 - the same parts that the app uses
+    files, sealer = parts._files, parts._key_sealer  # noqa: SLF001 - the same parts that the app uses
     for number, texts in enumerate(zip(*(minted[kind] for kind in StoreIdKind), strict=True)):
         record = Record(f"{name}-player-{number}")
         for kind, text in zip(StoreIdKind, texts, strict=True):

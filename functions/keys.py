@@ -4,18 +4,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
-from azure.functions import Blueprint, QueueMessage, TimerRequest
+from azure.functions import Blueprint, TimerRequest
 
 from functions.http.answers import Answer
 from functions.http.endpoints import Access, Call, endpoint
 from functions.http.kinds import kind_of
 from functions.parts import parts, settings
+from functions.queues import queue_function
 from shared.auth.tokens import StoreIdKind
 from shared.clock import utc_now
 from shared.correlation import correlated, get_logger
 from shared.keys.messages import QUEUE, RenewalMessage
 from shared.keys.status import Status
-from shared.messages import decode_message
 from shared.secret import Secret, masked
 from shared.store.user_store_id import UserStoreIdKey
 
@@ -122,14 +122,11 @@ async def plan_renewals(timer: TimerRequest) -> None:
         _log.info("%d shards have something due%s", planned, " (late)" if timer.past_due else "")
 
 
-@blueprint.function_name("renew_store_ids")
-@blueprint.queue_trigger(arg_name="message", queue_name=QUEUE, connection="AzureWebJobsStorage")
-async def renew_store_ids(message: QueueMessage) -> None:
+@queue_function(blueprint, QUEUE, RenewalMessage)
+async def renew_store_ids(message: RenewalMessage) -> None:
     """Carries out what is due in one shard."""
-    with correlated(message.id):
-        shard = decode_message(message.get_body(), RenewalMessage).shard
-        done = await parts().renewal.renew_shard(shard)
-        _log.info("shard %s: %d records worked on", shard, done)
+    done = await parts().renewal.renew_shard(message.shard)
+    _log.info("shard %s: %d records worked on", message.shard, done)
 
 
 def _shown(user_id: str, kind: StoreIdKind, key: "StoredKey") -> StoreId:

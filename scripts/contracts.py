@@ -9,14 +9,14 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from shared.events import ReissueNeeded  # noqa: E402 - the project is not installed, but run where it lies
+from shared.events import EVENTS  # noqa: E402 - the project is not installed, but run where it lies
 
 FOLDER = ROOT / "shared" / "contracts"
 
 
 def contracts() -> dict[str, str]:
     """The files and what stands in them: JSON Schema of each queue that others read or write."""
-    schema = msgspec.json.schema(ReissueNeeded)
+    schema = msgspec.json.schema(EVENTS)
     for shape in schema["$defs"].values():
         # A default is our own affair: what we send always has every field.
         shape["required"] = list(shape["properties"])

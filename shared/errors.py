@@ -7,6 +7,7 @@ Each knows its HTTP status, says what was wrong in words for the caller, and whe
     ├── UnauthenticatedError       401  no valid token
     ├── ForbiddenError             403  a valid token of the wrong kind
     ├── NotFoundError              404  does not exist, or is not yours to see
+    ├── StateConflictError         409  not as things stand
     ├── PayloadTooLargeError       413
     ├── UnsupportedMediaTypeError  415
     ├── UnprocessableError         422  can be read, cannot be accepted
@@ -21,7 +22,10 @@ from typing import ClassVar
 
 @dataclass(frozen=True, slots=True)
 class InputFault:
-    """One fault of an input: ``pointer`` is an RFC 6901 JSON pointer (empty for the whole body), or a header's name."""
+    """One fault of an input.
+
+    ``pointer`` is an RFC 6901 JSON pointer (empty: the whole body), a header's name, or ``?`` and a query parameter's.
+    """
 
     pointer: str
     detail: str
@@ -58,6 +62,17 @@ class ForbiddenError(StorekeeperError):
 class NotFoundError(StorekeeperError):
     status = 404
     title = "Not found"
+
+
+class StateConflictError(StorekeeperError):
+    """``retry_after`` is in seconds, where time alone will change how things stand."""
+
+    status = 409
+    title = "That conflicts with how things stand"
+
+    def __init__(self, detail: str, *, faults: tuple[InputFault, ...] = (), retry_after: float | None = None) -> None:
+        super().__init__(detail, faults=faults)
+        self.retry_after = retry_after
 
 
 class PayloadTooLargeError(StorekeeperError):

@@ -19,16 +19,22 @@ from shared.keys.filing import Files
 from shared.keys.intake import Intake
 from shared.keys.messages import QUEUE as RENEWALS_QUEUE
 from shared.keys.renewal import LEASE_DURATION, Renewal
-from shared.keys.sealing import Sealer
+from shared.keys.sealing import KeySealer
+from shared.poison import Poison
 from shared.settings import Identity, Settings
 from shared.storage.account import Account
 from shared.storage.leases import Leases
 from shared.storage.queues import Queue
+from shared.storage.sealing import Sealer
 from shared.storage.tables import Table
 from shared.store.key_service import KeyService
 from shared.store.transport import Transport
 
 STORE_IDS_TABLE = "storeids"
+POISON_TABLE = "poison"
+
+QUEUES = (RENEWALS_QUEUE,)
+"""The queues that functions of ours read."""
 
 
 class Wiring:
@@ -64,7 +70,7 @@ class Wiring:
         return Intake(
             self.publisher,
             self._files,
-            self._sealer,
+            self._key_sealer,
             self.entra,
             self._key_service,
             match_user=self.settings.store_id_match_user,
@@ -76,13 +82,18 @@ class Wiring:
         return Renewal(
             self.publisher,
             self._files,
-            self._sealer,
+            self._key_sealer,
             self.entra,
             self._key_service,
             Events(self._events_queue),
             self._renewals_queue,
             Leases(self._store_ids_table, LEASE_DURATION),
         )
+
+    @cached_property
+    def poison(self) -> Poison:
+        """What was given up on."""
+        return Poison(self._account, Table(self._account, POISON_TABLE), QUEUES)
 
     def probes(self) -> dict[str, Probe]:
         """One probe for each dependency that these settings make us depend on."""
@@ -151,6 +162,10 @@ class Wiring:
     @cached_property
     def _sealer(self) -> Sealer:
         return Sealer(self._vault, self.settings.store_id_data_key)
+
+    @cached_property
+    def _key_sealer(self) -> KeySealer:
+        return KeySealer(self._sealer)
 
     @cached_property
     def _key_services(self) -> dict[StoreIdKind, Transport]:

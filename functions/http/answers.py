@@ -14,10 +14,10 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a body (None: empty) and headers."""
+    """A status, a body (None: empty; bytes: as they are, of ``content_type``) and headers."""
 
     status: int
-    body: msgspec.Struct | dict[str, Any] | None = None
+    body: msgspec.Struct | dict[str, Any] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     content_type: str = JSON
 
@@ -34,6 +34,6 @@ _encoder = msgspec.json.Encoder(enc_hook=_reveal)
 
 def to_response(answer: Answer, headers: Mapping[str, str]) -> HttpResponse:
     """The answer as Azure Functions sends it; ``headers`` are added to its own."""
-    body = b"" if answer.body is None else _encoder.encode(answer.body)
+    body = answer.body or b"" if isinstance(answer.body, bytes | None) else _encoder.encode(answer.body)
     mimetype = answer.content_type if answer.body is not None else None
     return HttpResponse(body, status_code=answer.status, headers={**answer.headers, **headers}, mimetype=mimetype)

@@ -5,16 +5,17 @@ The same words describe the function to Azure, check every call, and are the sou
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Literal
 
 import msgspec
 from azure.functions import AuthLevel, Blueprint, HttpRequest, HttpResponse
 
-from functions.http.answers import Answer, to_response
-from functions.http.bodies import read_body
+from functions.http.answers import JSON, Answer, to_response
+from functions.http.bodies import MAX_BODY_BYTES, read_body
 from functions.http.problems import to_answer, unforeseen
+from functions.http.queries import Queries, Query, read_queries
 from functions.parts import parts
 from shared.auth.callers import Caller, UserId
 from shared.correlation import HEADER, correlated, get_logger
@@ -39,14 +40,23 @@ class Call:
 
     request: HttpRequest
     caller: Caller | None
+    query: Queries = field(default_factory=Queries)
 
-    def body[T](self, shape: type[T]) -> T:
+    def body[T](self, shape: type[T], *, limit: int = MAX_BODY_BYTES) -> T:
         """The JSON body; raises as :func:`functions.http.bodies.read_body`."""
-        return read_body(self.request, shape)
+        return read_body(self.request, shape, limit=limit)
 
     def path(self, name: str) -> str:
         """A parameter of the route."""
         return str(self.request.route_params[name])
+
+    def prefers(self, media_type: str) -> bool:
+        """Whether ``Accept`` names this media type before JSON, in its own words: no ``*``, no weights."""
+        accepted = [
+            part.partition(";")[0].strip().lower() for part in self.request.headers.get("accept", "").split(",")
+        ]
+        named = [each for each in accepted if each in {media_type, JSON}]
+        return named[:1] == [media_type]
 
     def user_id(self) -> UserId:
         """Whom the path's ``userId`` means: a player is ``me`` (or their own id), an operator names anyone.
@@ -74,6 +84,12 @@ class Call:
 
 type Handler = Callable[[Call], Awaitable[Answer]]
 
+type Shape = type[msgspec.Struct] | str
+"""What a body is: JSON of a type, or a media type of its own."""
+
+type Shapes = Shape | tuple[Shape, ...] | None
+"""One shape, several to choose from, or no body."""
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -84,8 +100,16 @@ class Endpoint:
     route: str
     access: Access
     summary: str
-    body: type[msgspec.Struct] | None
-    answers: Mapping[int, type[msgspec.Struct] | None]
+    body: Shapes
+    answers: Mapping[int, Shapes]
+    query: Mapping[str, Query]
+
+
+def shapes_of(shapes: Shapes) -> tuple[Shape, ...]:
+    """All the shapes of one body."""
+    if shapes is None:
+        return ()
+    return shapes if isinstance(shapes, tuple) else (shapes,)
 
 
 _endpoints: dict[str, Endpoint] = {}
@@ -102,18 +126,20 @@ def endpoint(
     route: str,
     *,
     access: Access,
-    answers: Mapping[int, type[msgspec.Struct] | None],
-    body: type[msgspec.Struct] | None = None,
+    answers: Mapping[int, Shapes],
+    body: Shapes = None,
+    query: Mapping[str, Query] | None = None,
 ) -> Callable[[Handler], Handler]:
     """Register a handler as the HTTP function of its own name; the first line of its docstring is the summary."""
 
     def register(handler: Handler) -> Handler:
         name = handler.__name__
         summary = (handler.__doc__ or "").strip().partition("\n")[0]
-        _endpoints[name] = Endpoint(name, method, route, access, summary, body, answers)
+        known = Endpoint(name, method, route, access, summary, body, answers, query or {})
+        _endpoints[name] = known
 
         async def serve(req: HttpRequest) -> HttpResponse:
-            return await _serve(handler, access, name, req)
+            return await _serve(handler, known, req)
 
         serve.__name__ = name
         decorated: Any = blueprint.route(route=route, methods=[method], auth_level=AuthLevel.ANONYMOUS)(serve)
@@ -123,20 +149,22 @@ def endpoint(
     return register
 
 
-async def _serve(handler: Handler, access: Access, name: str, request: HttpRequest) -> HttpResponse:
+async def _serve(handler: Handler, known: Endpoint, request: HttpRequest) -> HttpResponse:
     with correlated(request.headers.get(HEADER)) as correlation_id:
         started = time.perf_counter()
         try:
-            caller = await _admit(access, request)
-            answer = await handler(Call(request, caller))
+            caller = await _admit(known.access, request)
+            # Where nothing is declared nothing is looked at: strangers' parameters on a plain address do no harm.
+            query = read_queries(request, known.query) if known.query else Queries()
+            answer = await handler(Call(request, caller, query))
             response = to_response(answer, {HEADER: correlation_id})
         except StorekeeperError as error:
-            _log.log(error.log_level, "%s: %s: %s", name, type(error).__name__, error)
+            _log.log(error.log_level, "%s: %s: %s", known.name, type(error).__name__, error)
             response = to_response(to_answer(error, correlation_id), {HEADER: correlation_id})
         except Exception:  # noqa: BLE001 - a caller gets a problem document, whatever failed
-            _log.exception("%s failed in a way nobody foresaw", name)
+            _log.exception("%s failed in a way nobody foresaw", known.name)
             response = to_response(unforeseen(correlation_id), {HEADER: correlation_id})
-        _log.info("%s %d in %.1f ms", name, response.status_code, (time.perf_counter() - started) * 1000)
+        _log.info("%s %d in %.1f ms", known.name, response.status_code, (time.perf_counter() - started) * 1000)
         return response
 
 

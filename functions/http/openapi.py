@@ -7,12 +7,13 @@ from typing import Any
 
 import msgspec
 
-from functions.http.endpoints import Access, Endpoint, endpoints
+from functions.http.endpoints import Access, Endpoint, Shape, Shapes, endpoints, shapes_of
 from functions.http.problems import PROBLEM_JSON, Problem
 from shared.auth.tokens import CreationToken
 from shared.correlation import HEADER
 
 _REF = "#/components/schemas/{name}"
+_TEXT = {"type": "string"}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "userId": {"type": "string", "description": "`me` for a player; any user's id for an operator"},
     "kind": {"type": "string", "enum": ["collections", "purchase"]},
@@ -23,7 +24,8 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 def document() -> dict[str, Any]:
     """The document; the same for every caller."""
     known = endpoints()
-    shapes = [shape for endpoint in known for shape in (endpoint.body, *endpoint.answers.values()) if shape]
+    bodies = [body for endpoint in known for body in (endpoint.body, *endpoint.answers.values())]
+    shapes = {shape: None for body in bodies for shape in shapes_of(body) if not isinstance(shape, str)}
     _, components = msgspec.json.schema_components([Problem, *shapes], schema_hook=_describe, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for endpoint in known:
@@ -48,37 +50,53 @@ def document() -> dict[str, Any]:
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
     responses: dict[str, Any] = {
-        str(status): _response(HTTPStatus(status).phrase, shape, "application/json")
-        for status, shape in endpoint.answers.items()
+        str(status): _response(HTTPStatus(status).phrase, shapes) for status, shapes in endpoint.answers.items()
     }
-    responses["default"] = _response("A problem document", Problem, PROBLEM_JSON)
+    responses["default"] = _response("A problem document", Problem, json=PROBLEM_JSON)
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
         "summary": endpoint.summary,
         "parameters": [
-            {"name": name, "in": "path", "required": True, "schema": _PARAMETERS[name]}
+            {"name": name, "in": "path", "required": True, "schema": _PARAMETERS.get(name, _TEXT)}
             for name in re.findall(r"{(\w+)}", endpoint.route)
+        ]
+        + [
+            {
+                "name": name,
+                "in": "query",
+                "required": query.required,
+                "description": query.meaning,
+                "schema": query.schema(),
+            }
+            for name, query in endpoint.query.items()
         ],
         "responses": responses,
         "security": [] if endpoint.access is Access.ANYONE else [{"bearer": []}],
         "description": f"For: {endpoint.access.value}.",
     }
     if endpoint.body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": _schema(endpoint.body)}}
+        operation["requestBody"] = {"required": True, "content": _content(endpoint.body, "application/json")}
     return operation
 
 
-def _response(description: str, shape: type[msgspec.Struct] | None, media_type: str) -> dict[str, Any]:
+def _response(description: str, shapes: Shapes, *, json: str = "application/json") -> dict[str, Any]:
     response: dict[str, Any] = {
         "description": description,
         "headers": {HEADER: {"$ref": f"#/components/headers/{HEADER}"}},
     }
-    if shape:
-        response["content"] = {media_type: _schema(shape)}
+    if shapes:
+        response["content"] = _content(shapes, json)
     return response
 
 
-def _schema(shape: type[msgspec.Struct]) -> dict[str, Any]:
+def _content(shapes: Shapes, json: str) -> dict[str, Any]:
+    return {shape if isinstance(shape, str) else json: _schema(shape) for shape in shapes_of(shapes)}
+
+
+def _schema(shape: Shape) -> dict[str, Any]:
+    if isinstance(shape, str):
+        binary = not shape.startswith("text/")
+        return {"schema": {"type": "string", **({"format": "binary"} if binary else {})}}
     return {"schema": {"$ref": _REF.format(name=shape.__name__)}}
 
 

@@ -5,13 +5,13 @@ import math
 import msgspec
 
 from functions.http.answers import Answer
-from shared.errors import InputFault, StorekeeperError, UnauthenticatedError, UnavailableError
+from shared.errors import InputFault, StateConflictError, StorekeeperError, UnauthenticatedError, UnavailableError
 
 PROBLEM_JSON = "application/problem+json"
 
 
 class FaultBody(msgspec.Struct):
-    """One fault of the input: an RFC 6901 JSON pointer into the body (empty: the whole), and what is wrong there."""
+    """One fault of the input, and where: an RFC 6901 JSON pointer into the body (empty: the whole), or ``?name``."""
 
     pointer: str
     detail: str
@@ -31,7 +31,7 @@ class Problem(msgspec.Struct, rename="camel", omit_defaults=True):
 def to_answer(error: StorekeeperError, correlation_id: str) -> Answer:
     """The answer that tells a caller of an error."""
     headers = {}
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | StateConflictError) and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = "Bearer"

@@ -3,13 +3,13 @@
 from shared.auth.tokens import StoreIdKind
 from shared.keys.record import StoredKey
 from shared.keys.schedule import renewal_time
-from shared.keys.sealing import Sealer
+from shared.keys.sealing import KeySealer
 from shared.keys.status import Status
 from shared.store.user_store_id import UntrustedClaims, UserStoreIdKey
 
 
 async def sealed_away(
-    sealer: Sealer, user_id: str, kind: StoreIdKind, key: UserStoreIdKey, claims: UntrustedClaims
+    sealer: KeySealer, user_id: str, kind: StoreIdKind, key: UserStoreIdKey, claims: UntrustedClaims
 ) -> StoredKey:
     """What is kept of a key that a player handed in, or that the Store renewed.
 

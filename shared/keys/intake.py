@@ -12,7 +12,7 @@ from shared.errors import BadGatewayError, InputFault, UnavailableError, Unproce
 from shared.keys.active import sealed_away
 from shared.keys.filing import ATTEMPTS, Change, Files
 from shared.keys.record import Record, StoredKey
-from shared.keys.sealing import Sealer
+from shared.keys.sealing import KeySealer
 from shared.keys.status import Status
 from shared.secret import Secret
 from shared.settings import Identity
@@ -51,7 +51,7 @@ class Intake:
         self,
         identity: Identity,
         files: Files,
-        sealer: Sealer,
+        sealer: KeySealer,
         entra: Entra,
         service: KeyService,
         *,

@@ -9,9 +9,9 @@ from typing import Any
 
 from shared.auth.tokens import StoreIdKind
 from shared.clock import from_iso, to_iso
-from shared.keys.sealing import SealedKey
 from shared.keys.status import Status
 from shared.storage.rows import Row
+from shared.storage.sealing import Sealed
 
 SHARDS = 64
 """Partitions over which players are spread. Each takes 2,000 row operations a second (Azure Tables)."""
@@ -30,7 +30,7 @@ class StoredKey:
     issued_on: datetime
     expires_on: datetime
     renew_after: datetime
-    sealed: SealedKey | None
+    sealed: Sealed | None
     duty_on: datetime | None
     attempts: int = 0
     unannounced: bool = False
@@ -119,7 +119,7 @@ def _key(row: Row, kind: StoreIdKind) -> StoredKey:
         issued_on=from_iso(row[f"{kind}IssuedOn"]),
         expires_on=from_iso(row[f"{kind}ExpiresOn"]),
         renew_after=from_iso(row[f"{kind}RenewAfter"]),
-        sealed=SealedKey(data, row[f"{kind}KeyVersion"]) if data is not None else None,
+        sealed=Sealed(data, row[f"{kind}KeyVersion"]) if data is not None else None,
         duty_on=from_iso(duty_on) if duty_on else None,
         attempts=row.get(f"{kind}Attempts", 0),
         unannounced=row.get(f"{kind}Unannounced", False),

@@ -24,11 +24,12 @@ from shared.keys.filing import ATTEMPTS, RECORDS_A_COMMIT, Change, Files
 from shared.keys.messages import RenewalMessage
 from shared.keys.record import SHARDS, Record, StoredKey
 from shared.keys.schedule import FIRST_RETRY, retry_time
-from shared.keys.sealing import Sealer, UnsealError
+from shared.keys.sealing import KeySealer
 from shared.keys.status import Status
 from shared.settings import Identity
 from shared.storage.leases import Leases
 from shared.storage.queues import Queue
+from shared.storage.sealing import UnsealError
 from shared.storage.transactions import ConflictError
 from shared.store.errors import (
     AUTHENTICATION_TOKEN_INVALID,
@@ -81,7 +82,7 @@ class Renewal:
         self,
         identity: Identity,
         files: Files,
-        sealer: Sealer,
+        sealer: KeySealer,
         entra: Entra,
         service: KeyService,
         events: Events,

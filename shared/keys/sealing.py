@@ -1,103 +1,36 @@
-"""How a User Store ID key rests: AES-256-GCM under a data key from the vault.
-
-The associated data binds a sealed key to its owner and kind, so that whoever can write the table still cannot move one
-player's key to another. A random nonce allows 2**32 seals a data-key version: with 100 million keys, renewed every
-14 days, put a new version of the secret into the vault once a year. Old versions stay readable by their version, which
-every row names; each renewal seals with the newest.
-"""
-
-import base64
-import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+"""How a User Store ID key rests: packed, sealed, and bound to its owner and kind."""
 
 from shared.auth.tokens import StoreIdKind
-from shared.auth.vault import SecretUnusableError, Vault
-from shared.errors import UnavailableError
 from shared.keys.packing import pack, unpack
+from shared.storage.sealing import Sealed, Sealer, UnsealError
 from shared.store.user_store_id import UserStoreIdKey
 
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-_NONCE_BYTES = 12
-_DATA_KEY_BYTES = 32
 _PURPOSE = "storekeeper/user-store-id/1"
 
 
-class UnsealError(Exception):
-    """A sealed key cannot be opened: it was altered, moved, or its data key is gone."""
+class KeySealer:
+    """Seals and opens keys."""
 
-
-@dataclass(frozen=True, slots=True)
-class SealedKey:
-    """A key at rest: nonce and ciphertext, and the version of the data key that opens it."""
-
-    data: bytes
-    key_version: str
-
-
-class Sealer:
-    """Seals and opens keys with the data key that the vault holds under ``secret_name``."""
-
-    def __init__(self, vault: Vault, secret_name: str) -> None:
-        self._vault = vault
-        self._secret_name = secret_name
-        self._ciphers: dict[str, AESGCM] = {}
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
 
     async def check(self) -> None:
-        """Make sure that keys can be sealed, before a new key is made that would have nowhere to rest.
+        """Make sure that keys can be sealed. Raises as :meth:`Sealer.check`."""
+        await self._sealer.check()
 
-        :raises UnavailableError: the data key cannot be had.
-        """
-        await self._cipher(None)
+    async def seal(self, owner: str, kind: StoreIdKind, key: UserStoreIdKey) -> Sealed:
+        """Seal for this owner and kind. Raises as :meth:`Sealer.seal`."""
+        return await self._sealer.seal(pack(key.reveal()), _bound_to(owner, kind))
 
-    async def seal(self, owner: str, kind: StoreIdKind, key: UserStoreIdKey) -> SealedKey:
-        """Seal with the newest data key.
-
-        :raises UnavailableError: the data key cannot be had.
-        """
-        version, cipher = await self._cipher(None)
-        nonce = os.urandom(_NONCE_BYTES)
-        return SealedKey(nonce + cipher.encrypt(nonce, pack(key.reveal()), _bound_to(owner, kind)), version)
-
-    async def open(self, owner: str, kind: StoreIdKind, sealed: SealedKey | None) -> UserStoreIdKey:
+    async def open(self, owner: str, kind: StoreIdKind, sealed: Sealed | None) -> UserStoreIdKey:
         """The key in the clear.
 
         :raises UnsealError: there is none, or it is not what was sealed for this owner and kind.
         :raises UnavailableError: its data key cannot be had.
         """
-        from cryptography.exceptions import InvalidTag  # noqa: PLC0415 - loaded with the first key
-
         if sealed is None:
             raise UnsealError(f"no {kind} key is sealed here")
-        _, cipher = await self._cipher(sealed.key_version)
-        nonce, ciphertext = sealed.data[:_NONCE_BYTES], sealed.data[_NONCE_BYTES:]
-        try:
-            return UserStoreIdKey(unpack(cipher.decrypt(nonce, ciphertext, _bound_to(owner, kind))))
-        except (InvalidTag, ValueError) as error:
-            raise UnsealError(f"a {kind} key does not open with data key version {sealed.key_version}") from error
-
-    async def _cipher(self, version: str | None) -> "tuple[str, AESGCM]":
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415 - loaded with the first key
-
-        if version in self._ciphers:
-            return version, self._ciphers[version]
-        try:
-            secret = await self._vault.get_secret(self._secret_name, version)
-            if secret.version in self._ciphers:
-                return secret.version, self._ciphers[secret.version]
-            data_key = base64.b64decode(secret.value.reveal(), validate=True)
-        except SecretUnusableError as error:
-            if version is not None:
-                raise UnsealError(f"data key version {version} cannot be had: {error}") from error
-            raise UnavailableError("key-vault", str(error)) from error
-        except ValueError:  # base64's errors are ValueErrors
-            data_key = b""
-        if len(data_key) != _DATA_KEY_BYTES:
-            raise UnavailableError("key-vault", f"the secret {self._secret_name} is not 32 bytes in base64")
-        cipher = self._ciphers.setdefault(secret.version, AESGCM(data_key))
-        return secret.version, cipher
+        return UserStoreIdKey(unpack(await self._sealer.open(sealed, _bound_to(owner, kind))))
 
 
 def _bound_to(owner: str, kind: StoreIdKind) -> bytes:

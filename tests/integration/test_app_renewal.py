@@ -4,8 +4,6 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
-
 from local.control import Control
 from shared.keys.record import shard_of
 from tests.support.app import App, Storage, unique
@@ -63,22 +61,6 @@ async def eventually_logged(app: App, text: str) -> str:
         return content if f"[{text}] shard" in content else None
 
     return await eventually(log)
-
-
-@pytest.mark.parametrize(
-    "message",
-    ['{"version":2,"shard":"00"}', "no message at all", '{"version":1,"shard":"zz"}', '{"version":1,"more":[[[]]]}'],
-)
-async def test_a_message_that_can_never_be_handled_ends_among_the_poison_with_its_reason_in_the_log(
-    app: App, storage: Storage, message: str
-) -> None:
-    await storage.send(QUEUE, message)
-
-    async def poisoned() -> bool:
-        return message in await storage.messages(f"{QUEUE}-poison")
-
-    await eventually(poisoned)
-    assert "MessageError" in app.server.log.read_text("utf-8")
 
 
 async def test_a_message_said_twice_and_a_shard_without_anything_due_do_no_harm(app: App, storage: Storage) -> None:

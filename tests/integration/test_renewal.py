@@ -17,12 +17,13 @@ from shared.auth.tokens import ServiceToken, StoreIdKind
 from shared.auth.vault import TIME_TO_LIVE, Vault
 from shared.errors import UnavailableError
 from shared.keys.record import SHARDS, shard_of
-from shared.keys.sealing import Sealer
+from shared.keys.sealing import KeySealer
 from shared.keys.status import Status
 from shared.secret import Secret
 from shared.settings import Settings, StorageAccount
 from shared.storage.account import Account
 from shared.storage.queues import Queue
+from shared.storage.sealing import Sealer
 from shared.wiring import Wiring
 from tests.support.app import unique
 from tests.support.keeping import Keeping
@@ -414,7 +415,7 @@ class TestTrouble:
         vault = MemoryVault(gone="x")
         vault.away = True
 
-        assert await keeping.renewal(sealer=Sealer(vault, "gone")).renew_shard(shard_of(user)) == 0
+        assert await keeping.renewal(sealer=KeySealer(Sealer(vault, "gone"))).renew_shard(shard_of(user)) == 0
 
         assert await renewals(control, since) == 0
         await keeping.renew(user)
@@ -472,7 +473,7 @@ class TestDataKey:
     async def test_rotation(self, keeping: Keeping, wiring: Wiring, control: Control) -> None:
         clock = [0.0]
         vault = Vault(wiring.settings, wiring._app_identity, monotonic=lambda: clock[0])
-        keeping.sealer = keeping.intake._sealer = Sealer(vault, wiring.settings.store_id_data_key)
+        keeping.sealer = keeping.intake._sealer = KeySealer(Sealer(vault, wiring.settings.store_id_data_key))
         early, late = unique(), unique()
         old = {user: await keeping.keep(user, **DUE) for user in (early, late)}
         first = (await keeping.held(early)).sealed
@@ -487,10 +488,10 @@ class TestDataKey:
         assert untouched
         assert renewed.key_version == second != first.key_version
         for user in (early, late):
-            anew = Sealer(Vault(wiring.settings, wiring._app_identity), wiring.settings.store_id_data_key)
+            anew = KeySealer(Sealer(Vault(wiring.settings, wiring._app_identity), wiring.settings.store_id_data_key))
             key = await anew.open(user, StoreIdKind.COLLECTIONS, (await keeping.held(user)).sealed)
             assert (key.reveal() == old[user]) == ((await keeping.held(user)).sealed == untouched)
-            await anew._vault.close()
+            await anew._sealer._vault.close()
         await vault.close()
 
 

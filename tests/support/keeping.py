@@ -11,7 +11,7 @@ from shared.keys.filing import Files
 from shared.keys.intake import Intake, Kept
 from shared.keys.record import StoredKey, shard_of
 from shared.keys.renewal import LEASE_DURATION, Renewal
-from shared.keys.sealing import Sealer
+from shared.keys.sealing import KeySealer
 from shared.storage.leases import Leases
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
@@ -31,7 +31,7 @@ class Keeping:
         self.files = Files(self.table)
         self.events_queue = Queue(wiring._account, f"{self.name}-events")
         self.renewals_queue = Queue(wiring._account, f"{self.name}-renewals")
-        self.sealer: Sealer = wiring._sealer
+        self.sealer: KeySealer = wiring._key_sealer
         self.entra: Entra = wiring.entra
         self.intake = Intake(
             wiring.publisher,

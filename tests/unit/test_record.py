@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from shared.auth.tokens import StoreIdKind
 from shared.keys.record import SHARDS, Record, StoredKey, from_row, row_name, shard_of, to_properties
-from shared.keys.sealing import SealedKey
 from shared.keys.status import Status
+from shared.storage.sealing import Sealed
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 moments = st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)).map(  # noqa: DTZ001
@@ -22,7 +22,7 @@ stored = st.builds(
     issued_on=moments,
     expires_on=moments,
     renew_after=moments,
-    sealed=st.none() | st.builds(SealedKey, st.binary(max_size=100), st.text(max_size=40)),
+    sealed=st.none() | st.builds(Sealed, st.binary(max_size=100), st.text(max_size=40)),
     duty_on=st.none() | moments,
     attempts=st.integers(0, 2**31 - 1),
     unannounced=st.booleans(),
@@ -41,7 +41,7 @@ def key(**changes: object) -> StoredKey:
         "issued_on": NOW,
         "expires_on": NOW + timedelta(days=30),
         "renew_after": NOW + timedelta(days=14),
-        "sealed": SealedKey(b"sealed", "v1"),
+        "sealed": Sealed(b"sealed", "v1"),
         "duty_on": NOW + timedelta(days=14),
     }
     return StoredKey(**(values | changes))  # type: ignore[arg-type]

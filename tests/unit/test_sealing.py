@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shared.auth.tokens import StoreIdKind
 from shared.errors import UnavailableError
-from shared.keys.sealing import SealedKey, Sealer, UnsealError
+from shared.keys.sealing import KeySealer
+from shared.storage.sealing import Sealed, Sealer, UnsealError
 from shared.store.user_store_id import UserStoreIdKey
 from tests.support.vaults import MemoryVault, new_data_key
 
@@ -18,9 +19,9 @@ KEY = UserStoreIdKey("a.key.in-the-clear")
 COLLECTIONS, PURCHASE = StoreIdKind.COLLECTIONS, StoreIdKind.PURCHASE
 
 
-def new_sealer() -> tuple[Sealer, MemoryVault]:
+def new_sealer() -> tuple[KeySealer, MemoryVault]:
     vault = MemoryVault(**{NAME: new_data_key()})
-    return Sealer(vault, NAME), vault
+    return KeySealer(Sealer(vault, NAME)), vault
 
 
 async def test_a_sealed_key_opens_for_its_owner_and_kind() -> None:
@@ -103,7 +104,7 @@ async def test_a_rotated_data_key_seals_from_now_on_and_the_old_one_still_opens(
 
     assert after.key_version == newest != before.key_version
     for sealed in (before, after):
-        assert await Sealer(vault, NAME).open("player", COLLECTIONS, sealed) == KEY
+        assert await KeySealer(Sealer(vault, NAME)).open("player", COLLECTIONS, sealed) == KEY
     with pytest.raises(UnsealError):
         await sealer.open("player", COLLECTIONS, replace(before, key_version=newest))
 
@@ -127,7 +128,7 @@ async def test_a_data_key_that_is_not_32_bytes_in_base64_is_refused_by_name_and_
     vault = MemoryVault(**{NAME: data_key})
 
     with pytest.raises(UnavailableError, match=f"the secret {NAME} is not 32 bytes") as refusal:
-        await Sealer(vault, NAME).check()
+        await KeySealer(Sealer(vault, NAME)).check()
 
     assert not data_key or data_key not in str(refusal.value)
 
@@ -136,7 +137,7 @@ async def test_a_key_whose_data_key_version_is_gone_cannot_be_opened() -> None:
     sealer, _ = new_sealer()
 
     with pytest.raises(UnsealError, match="withdrawn"):
-        await sealer.open("player", COLLECTIONS, SealedKey(b"x" * 40, "withdrawn"))
+        await sealer.open("player", COLLECTIONS, Sealed(b"x" * 40, "withdrawn"))
 
 
 async def test_a_vault_that_is_away_is_an_outage() -> None:

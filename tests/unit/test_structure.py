@@ -1,6 +1,7 @@
 """What a host finds: the functions and their triggers, and no start without settings."""
 
 import ast
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,9 @@ from azure.functions.decorators.function_app import Function
 
 import function_app
 from functions.parts import settings
+from shared.poison import MAX_DEQUEUE_COUNT
 from shared.settings import SettingsError
+from shared.wiring import QUEUES
 
 ROOT = Path(__file__).parents[2]
 HTTP = {
@@ -17,6 +20,8 @@ HTTP = {
     "create_store_id": ("POST", "users/{userId}/store-ids/{kind}/from-xtoken"),
     "list_store_ids": ("GET", "users/{userId}/store-ids"),
     "delete_store_id": ("DELETE", "users/{userId}/store-ids/{kind}"),
+    "list_poison": ("GET", "poison"),
+    "replay_poison": ("POST", "poison/{queue}/{messageId}/replays"),
     "get_health": ("GET", "health"),
     "get_readiness": ("GET", "health/ready"),
     "get_openapi": ("GET", "openapi.json"),
@@ -88,3 +93,15 @@ def test_the_store_is_known_to_its_own_package_alone() -> None:
         "azure.functions.decorators.function_app",
         "azure.functions.decorators.timer",
     }
+
+
+def test_a_message_is_given_up_when_the_host_gives_it_up() -> None:
+    host = json.loads((ROOT / "host.json").read_text("utf-8"))
+
+    assert host["extensions"]["queues"]["maxDequeueCount"] == MAX_DEQUEUE_COUNT
+
+
+def test_every_queue_that_is_read_is_known_to_the_poison(indexed: list[Function]) -> None:
+    triggers = [trigger(function) for function in indexed]
+
+    assert {str(each["queueName"]) for each in triggers if each["type"] == "queueTrigger"} == set(QUEUES)
