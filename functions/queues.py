@@ -47,7 +47,7 @@ async def _serve[T](
     try:
         await handler(decode_message(body, shape))
     except (MessageError, GivenUpError) as error:
-        _log.error("%s gives a message up: %s", name, error)  # noqa: TRY400 - its sender is at fault, not this code
+        _log.error("%s gives a message up: %s", name, error)
         await parts().poison.give_up(queue, body, str(error))
     except Exception as error:
         if (message.dequeue_count or 0) >= MAX_DEQUEUE_COUNT:
