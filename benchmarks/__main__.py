@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import renewal, start, tokens
+from benchmarks import catalog, renewal, seats, start, tokens
 from benchmarks.report import Finding, table, write
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -19,6 +19,8 @@ _SUBJECTS: dict[str, Callable[[Path], Awaitable[list[Finding]]]] = {
     "start": lambda _: start.measure(),
     "tokens": tokens.measure,
     "renewal": renewal.measure,
+    "catalog": catalog.measure,
+    "seats": seats.measure,
 }
 
 

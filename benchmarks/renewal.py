@@ -5,11 +5,9 @@ Azurite's access log and from the kernel.
 """
 
 import asyncio
-import json
 import os
 import re
 import statistics
-import sys
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,10 +15,12 @@ from typing import cast
 
 import httpx
 
+from benchmarks.bare_loop import BareLoop
+from benchmarks.observing import peak_memory, transactions
 from benchmarks.report import Finding
 from local import processes
 from local.control import Kind
-from local.stack import ROOT, Servers, servers
+from local.stack import Servers, servers
 from shared.auth.tokens import StoreIdKind
 from shared.clock import utc_now
 from shared.keys.active import sealed_away
@@ -33,15 +33,10 @@ from shared.wiring import Wiring
 FEW, MANY = 1_000, 10_000
 ROUNDS = 3
 LATENCY_MS = 100
-TRIAL_CALLS = 1_500
-CONFIGURATIONS = ((1, 24), (4, 8), (8, 8), (16, 4), (16, 8), (32, 4), (32, 8))
-"""Clients and connections of each that the bare loop is tried with, to find its best concurrency."""
-
 APP_CONCURRENCY = 96
 """``STORE_CONCURRENCY`` of the app: its best here, as the loop has its best."""
 
 NEVER = "0 0 0 1 1 *"
-_REQUEST = re.compile(r'"(?:GET|PUT|POST|DELETE|MERGE) /devstoreaccount1')
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +58,9 @@ async def measure(folder: Path) -> list[Finding]:
         try:
             keys = await _file(parts, stack, FEW, "few")
             await _slow_down(stack)
-            bare = await _BareLoop.at_its_best(stack, parts, values["STORE_COLLECTIONS_URL"] + RENEWAL_PATH, keys)
+            url, token = values["STORE_COLLECTIONS_URL"] + RENEWAL_PATH, await _token(parts)
+            renewals = [("POST", url, {"serviceTicket": token, "key": key}) for key in keys]
+            bare = await BareLoop(stack.folder, values["SSL_CERT_FILE"], renewals).at_its_best()
             app = await stack.start_app({"KEY_RENEWAL_SCHEDULE": NEVER, "STORE_CONCURRENCY": str(APP_CONCURRENCY)})
             try:
                 few = await _renew(stack, parts, app, FEW)
@@ -80,17 +77,21 @@ async def measure(folder: Path) -> list[Finding]:
     return _findings(few, many, loops, bare)
 
 
+async def _token(parts: Wiring) -> str:
+    return (await parts.entra.get_service_token(parts.publisher)).reveal()
+
+
 async def _slow_down(stack: Servers) -> None:
     for service in ("collections", "purchase"):
         await stack.control.disturb(service, {"latencyMs": LATENCY_MS})
 
 
-def _findings(few: Run, many: list[Run], loops: list[float], bare: "_BareLoop") -> list[Finding]:
+def _findings(few: Run, many: list[Run], loops: list[float], bare: BareLoop) -> list[Finding]:
     rates = [run.keys / run.seconds for run in many]
     rate, loop = statistics.median(rates), statistics.median(loops)
     ratios = ", ".join(f"{ours / theirs:.2f}" for ours, theirs in zip(rates, loops, strict=True))
     memory = many[0].peak_memory
-    transactions = max(run.transactions for run in many)
+    requests = max(run.transactions for run in many)
     return [
         Finding(
             "renewal: rate / bare loop",
@@ -110,10 +111,10 @@ def _findings(few: Run, many: list[Run], loops: list[float], bare: "_BareLoop") 
         ),
         Finding(
             "renewal: storage transactions a key",
-            transactions / MANY,
+            requests / MANY,
             0.15,
             "",
-            f"{transactions} transactions, queue polls too",
+            f"{requests} transactions, queue polls too",
         ),
     ]
 
@@ -148,7 +149,7 @@ async def _file(parts: Wiring, stack: Servers, count: int, name: str) -> list[st
 
 async def _renew(stack: Servers, parts: Wiring, app: processes.Server, count: int) -> Run:
     seen = await stack.control.last_seen()
-    before = _transactions(stack)
+    before = transactions(stack)
     async with httpx.AsyncClient(timeout=60) as client:
         (await client.post(f"{app.url}/admin/functions/plan_renewals?wait=true")).raise_for_status()
     while await stack.control.count(path=f"{RENEWAL_PATH}$", since=seen) < count:  # noqa: ASYNC110 - another process
@@ -161,7 +162,7 @@ async def _renew(stack: Servers, parts: Wiring, app: processes.Server, count: in
     renewed = await stack.control.count(path=f"{RENEWAL_PATH}$", since=seen)
     if renewed != count:
         raise RuntimeError(f"{renewed} renewals of {count} keys")
-    return Run(count, seconds, _peak_memory(app.pid), _transactions(stack) - before)
+    return Run(count, seconds, peak_memory(app.pid), transactions(stack) - before)
 
 
 def _last_shard_done(app: processes.Server) -> float:
@@ -175,43 +176,3 @@ def _last_shard_done(app: processes.Server) -> float:
 async def _any_due(parts: Wiring) -> bool:
     files = parts._files  # noqa: SLF001 - the same part that the app uses
     return any(await asyncio.gather(*(files.has_due(f"{shard:02x}", utc_now()) for shard in range(SHARDS))))
-
-
-def _transactions(stack: Servers) -> int:
-    return len(_REQUEST.findall(processes.read_log(stack.azurite.server.log)))
-
-
-def _peak_memory(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text("utf-8")
-    return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _BareLoop:
-    """httpx in a loop, in a process of its own."""
-
-    folder: Path
-    url: str
-    token: str
-    keys: list[str]
-    clients: int = 0
-    connections: int = 0
-
-    @classmethod
-    async def at_its_best(cls, stack: Servers, parts: Wiring, url: str, keys: list[str]) -> "_BareLoop":
-        """The loop with the configuration that was fastest in a trial."""
-        token = (await parts.entra.get_service_token(parts.publisher)).reveal()
-        loops = [cls(stack.folder, url, token, keys, *configuration) for configuration in CONFIGURATIONS]
-        trials = [(await loop.rate(TRIAL_CALLS), number) for number, loop in enumerate(loops)]
-        return loops[max(trials)[1]]
-
-    async def rate(self, calls: int) -> float:
-        """Calls a second."""
-        file = self.folder / "bare.json"
-        job = {name: getattr(self, name) for name in ("url", "token", "keys", "clients", "connections")}
-        file.write_text(json.dumps({**job, "calls": calls}), "utf-8")
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "benchmarks.bare_loop", str(file), cwd=ROOT, stdout=asyncio.subprocess.PIPE
-        )
-        output, _ = await process.communicate()
-        return float(output)

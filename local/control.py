@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 import httpx
 
+from local.storefront import StoreFront
+
 type Kind = Literal["collections", "purchase"]
 
 
@@ -16,6 +18,7 @@ class Control:
         self.origin = origin
         context = ssl.create_default_context(cafile=ca)
         self._client = httpx.AsyncClient(base_url=f"{origin}/_emulator", verify=context, timeout=120)
+        self.store = StoreFront(self._call)
 
     async def settings(self) -> dict[str, str]:
         """The settings of an app that runs against the emulator, but for its storage account."""
@@ -86,8 +89,67 @@ class Control:
         return faults
 
     async def calm(self) -> None:
-        """Lift all faults."""
-        await self._call("DELETE", "/faults")
+        """Lift all faults, refusals of seats and disturbances of downloads."""
+        for path in ("/faults", "/business/seat-refusals", "/business/cdn/disturbances"):
+            await self._call("DELETE", path)
+
+    async def business_tenants(self) -> list[dict[str, Any]]:
+        """``tenantId``, ``clientId``, ``name``, ``domain`` and number of ``products`` of each business tenant."""
+        tenants: list[dict[str, Any]] = (await self._call("GET", "/business/tenants"))["tenants"]
+        return tenants
+
+    async def business_products(self, tenant: str, *parts: str) -> list[dict[str, Any]]:
+        """What a tenant (its id or name) owns: ``productKey``, ``vanished`` and the parts asked for, else all.
+
+        Parts are ``entry``, ``details``, ``localized`` (by language), ``packages``, ``licenses`` and ``seats``, each as
+        the service says it, but for addresses, which come without expiry and signature.
+        """
+        path, query = f"/business/tenants/{tenant}/products", {"parts": ",".join(parts)} if parts else {}
+        products: list[dict[str, Any]] = []
+        while True:
+            page = await self._call("GET", path, query={**query, "start": len(products)})
+            products += page["products"]
+            if len(products) >= page["count"]:
+                return products
+
+    async def business_product(self, tenant: str, product_id: str, sku_id: str, *parts: str) -> dict[str, Any]:
+        """One product, as :meth:`business_products` gives it."""
+        query = {"productId": product_id, "skuId": sku_id} | ({"parts": ",".join(parts)} if parts else {})
+        product: dict[str, Any] = (await self._call("GET", f"/business/tenants/{tenant}/products", query=query))[
+            "products"
+        ][0]
+        return product
+
+    async def add_business_products(self, tenant: str, count: int, **options: Any) -> list[dict[str, str]]:
+        """More products, to measure (``NewProducts`` of the emulator); their keys."""
+        body = {"count": count, **options}
+        keys: list[dict[str, str]] = (await self._call("POST", f"/business/tenants/{tenant}/products", body))[
+            "products"
+        ]
+        return keys
+
+    async def change_business_products(self, tenant: str, **changes: Any) -> list[dict[str, str]]:
+        """Change ``products`` (keys) or ``count`` at random (``Changes`` of the emulator); the keys of the changed."""
+        keys: list[dict[str, str]] = (await self._call("POST", f"/business/tenants/{tenant}/changes", changes))[
+            "products"
+        ]
+        return keys
+
+    async def refuse_seats(self, reason: str, **options: Any) -> None:
+        """Have seat operations fail for some users (``NewRefusal`` of the emulator)."""
+        await self._call("POST", "/business/seat-refusals", {"reason": reason, **options})
+
+    async def set_address_lifetime(self, seconds: float) -> None:
+        """How long addresses on the CDN are good that are given out from now on."""
+        await self._call("PATCH", "/business/cdn", {"addressLifetimeSeconds": seconds})
+
+    async def expire_addresses(self) -> None:
+        """Make all addresses on the CDN useless that were given out so far."""
+        await self._call("PATCH", "/business/cdn", {"expireAll": True})
+
+    async def disturb_downloads(self, **disturbance: Any) -> None:
+        """Have downloads go wrong (``NewDisturbance`` of the emulator)."""
+        await self._call("POST", "/business/cdn/disturbances", disturbance)
 
     async def count(self, **query: str | int) -> int:
         """How many requests the emulator saw: ``service``, ``path`` (a regular expression), ``method``, ``since``."""

@@ -75,4 +75,5 @@ async def servers(
         )
         control = Control(emulator.url, str(state.parent / "ca.pem"))
         stack.push_async_callback(control.close)
+        await control.store.connect_clawback(storage.connection_string)
         yield Servers(folder, storage, emulator, control)

@@ -18,6 +18,7 @@ class Play:
         self.tokens: dict[str, str] = {}
         self.crowd: dict[str, str] = {}
         self.before_crash = 0
+        self.seats_product: dict[str, str] = {}
 
     async def put(self, user: str, key: str, kind: str = "collections") -> dict[str, str]:
         """Hand in a key for a player, as an operator; the app's answer."""

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import httpx
 from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from local import processes
@@ -61,6 +62,7 @@ class World:
         self._store = await self._stack.enter_async_context(httpx.AsyncClient(verify=context, timeout=30))
         account = self.servers.azurite.connection_string
         self._queues = await self._stack.enter_async_context(QueueServiceClient.from_connection_string(account))
+        self._blobs = await self._stack.enter_async_context(BlobServiceClient.from_connection_string(account))
         self._tables = await self._stack.enter_async_context(TableServiceClient.from_connection_string(account))
         return self
 
@@ -83,8 +85,9 @@ class World:
         """Start the app, anew after it was killed."""
         self._starts += 1
         name = "app" if self._starts == 1 else f"app-{self._starts}"
-        # The timer is fired by hand, at moments of this run's choosing; its own schedule must not come in between.
-        process = await self.servers.start_app({"KEY_RENEWAL_SCHEDULE": NEW_YEAR}, name=name)
+        # Timers are fired by hand, at moments of this run's choosing; their own schedules must not come in between.
+        never = dict.fromkeys(("KEY_RENEWAL_SCHEDULE", "CATALOG_SYNC_SCHEDULE"), NEW_YEAR)
+        process = await self.servers.start_app(never, name=name)
         self._running = Running(process, httpx.AsyncClient(base_url=f"{process.url}/api", timeout=60))
 
     async def kill_app(self) -> int:
@@ -94,9 +97,27 @@ class World:
         self._running = None
         return await running.process.kill()
 
-    async def call(self, method: str, path: str, bearer: Bearer | None = None, body: object = None) -> httpx.Response:
+    async def call(
+        self,
+        method: str,
+        path: str,
+        bearer: Bearer | None = None,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
         """Call the app over HTTP."""
-        return await self._app().client.request(method, path, headers=bearer, json=body)
+        return await self._app().client.request(method, path, headers=bearer, json=body, params=query or None)
+
+    async def send_csv(self, path: str, bearer: Bearer, content: str) -> httpx.Response:
+        """Post a CSV file to the app."""
+        headers = {**bearer, "Content-Type": "text/csv"}
+        return await self._app().client.post(path, headers=headers, content=content)
+
+    async def download(self, address: str) -> bytes:
+        """What the app leads to, fetched without any token."""
+        async with httpx.AsyncClient(timeout=60) as client:
+            return (await client.get(address)).raise_for_status().content
 
     async def store_ids(self, bearer: Bearer, user: str = "me") -> dict[str, dict[str, str]]:
         """What the app says of a player's keys, by kind."""
@@ -139,7 +160,7 @@ class World:
         return events
 
     async def stored(self) -> dict[str, bytes]:
-        """Every table and queue of the account, as bytes to search in."""
+        """Every table, queue and blob of the account, as bytes to search in."""
         found: dict[str, bytes] = {}
         async for each in self._tables.list_tables():
             rows = [dict(row) async for row in self._tables.get_table_client(each.name).list_entities()]
@@ -147,6 +168,10 @@ class World:
         async for queue in self._queues.list_queues():
             messages = await self._queues.get_queue_client(queue.name).peek_messages(32)
             found[f"queue {queue.name}"] = b"\n".join(str(message.content).encode() for message in messages)
+        async for container in self._blobs.list_containers():
+            client = self._blobs.get_container_client(container.name)
+            async for blob in client.list_blobs():
+                found[f"blob {container.name}/{blob.name}"] = await (await client.download_blob(blob.name)).readall()
         return found
 
     def _app(self) -> Running:

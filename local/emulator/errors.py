@@ -4,6 +4,9 @@
 
     ServiceError              any answer that is not success
     ├── StoreError            Collections, Purchase: code, data, details, innererror, message, source
+    ├── RateLimitedError      Collections, Purchase: message, a sentence (rate_limit.py)
+    ├── BusinessError         Store for Business: code, description, data
+    ├── CdnError              the CDN: error
     ├── EntraError            Entra ID: error, error_description (AADSTSnnnnn), error_codes, trace ids
     ├── VaultError            Key Vault: error.code, error.message, error.innererror
     ├── IdentityError         App Service managed identity: statusCode, message
@@ -15,7 +18,7 @@ Handlers raise them; the server turns them into answers.
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from aiohttp import web
@@ -77,6 +80,36 @@ def status_name(status: int) -> str:
         return HTTPStatus(status).phrase.title().replace(" ", "").replace("-", "")
     except ValueError:
         return f"Status{status}"
+
+
+class BusinessError(ServiceError):
+    """An error of Store for Business: ``code`` (the status), ``description`` and ``data``.
+
+    The body is not documented; the names are those of the tables of errors (Store for Business reference,
+    "Operations"): ``parameterName``, ``reason`` and ``details`` of a 400, ``itemType`` and ``values`` of a 404,
+    ``reason`` of a 409.
+    """
+
+    def __init__(self, status: int, headers: Mapping[str, str] | None = None, **data: str | Sequence[str]) -> None:
+        super().__init__(status, business_description(status), headers)
+        self.data = data
+
+    def body(self, request: web.Request) -> object:
+        """Return the body."""
+        return {"code": self.status, "description": self.message, "data": self.data}
+
+
+def business_description(status: int) -> str:
+    """Return what the tables of errors call a status."""
+    return {400: "Invalid parameters", 404: "Not found", 409: "Conflict"}.get(status) or status_name(status)
+
+
+class CdnError(ServiceError):
+    """An error of the CDN; nobody reads its body."""
+
+    def body(self, request: web.Request) -> object:
+        """Return a sentence."""
+        return {"error": self.message}
 
 
 # AADSTS code: HTTP status and OAuth error. Source: store-services reference, section 1; Microsoft Entra error codes.

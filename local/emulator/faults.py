@@ -15,7 +15,7 @@ from aiohttp import web
 from local.emulator.service import Service, json_response
 
 When = Literal["before", "after"]
-ServiceName = Literal["entra", "vault", "collections", "purchase", "issuers", "msi", "*"]
+ServiceName = Literal["entra", "vault", "collections", "purchase", "business", "cdn", "issuers", "msi", "*"]
 
 
 class Effect(msgspec.Struct, rename="camel", forbid_unknown_fields=True):

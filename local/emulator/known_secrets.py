@@ -16,6 +16,8 @@ class KnownSecrets:
         self._service_tokens: deque[str] = deque(maxlen=TOKENS_KEPT)
         self._x_tokens: deque[str] = deque(maxlen=TOKENS_KEPT)
         self._store_id_keys: deque[str] = deque(maxlen=KEYS_KEPT)
+        self._license_blobs: deque[str] = deque(maxlen=KEYS_KEPT)
+        self._clawback_signatures: deque[str] = deque(maxlen=TOKENS_KEPT)
         self._withdrawn: deque[str] = deque(maxlen=TOKENS_KEPT)
 
     def add_service_token(self, token: str) -> None:
@@ -29,6 +31,14 @@ class KnownSecrets:
     def add_store_id_key(self, key: str) -> None:
         """Remember a User Store ID key."""
         self._store_id_keys.append(key)
+
+    def add_license_blob(self, blob: str) -> None:
+        """Remember the blob of an offline license that was handed out."""
+        self._license_blobs.append(blob)
+
+    def add_clawback_signature(self, signature: str) -> None:
+        """Remember the signature in an address of the clawback queue: with it anybody could empty the queue."""
+        self._clawback_signatures.append(signature)
 
     def add_withdrawn(self, value: str) -> None:
         """Remember a client secret or vault value that the state is about to forget."""
@@ -46,3 +56,5 @@ class KnownSecrets:
         yield from (("serviceToken", token) for token in self._service_tokens)
         yield from (("xToken", token) for token in self._x_tokens)
         yield from (("storeIdKey", key) for key in self._store_id_keys)
+        yield from (("licenseBlob", blob) for blob in self._license_blobs)
+        yield from (("clawbackSignature", signature) for signature in self._clawback_signatures)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from local.emulator.seeds import first_state
+from local.emulator.seeds import add_business_tenants, first_state
 from local.emulator.state import STATE_VERSION, State
 
 SAVE_DELAY_SECONDS = 0.2
@@ -35,7 +35,7 @@ class StateFile:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.state = first_state()
-            self._save()
+        self._save()
 
     def touch(self) -> None:
         """Note a change; must be called on the event loop. Many changes make one write."""
@@ -50,12 +50,17 @@ class StateFile:
 
     def _save(self) -> None:
         self._pending = None
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        # The mode is given at creation: the file holds private keys and must never be readable by others, even briefly.
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(self.state))
-        temporary.replace(self.path)
+        write_private(self.path, msgspec.json.encode(self.state))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file whole and atomically."""
+    temporary = path.with_name(path.name + ".tmp")
+    # The mode is given at creation: the file holds private keys and must never be readable by others, even briefly.
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    temporary.replace(path)
 
 
 def _load(path: Path) -> State:
@@ -66,4 +71,6 @@ def _load(path: Path) -> State:
     if state.version != STATE_VERSION:
         found = f"version {state.version}, expected {STATE_VERSION}"
         raise StateError(f"{path} was written by another version of the emulator ({found}); remove it to start afresh")
+    if not state.business_tenants:  # written before there was Store for Business
+        add_business_tenants(state)
     return state

@@ -1,7 +1,6 @@
-"""The world at the first start: one publisher tenant, three apps, a managed identity, a vault with two secrets.
+"""The world at the first start: a publisher tenant with its apps, a managed identity, a vault, three business tenants.
 
-Every secret is fresh and random. A further tenant (Store for Business) is one more :class:`Tenant` in
-:func:`first_state`.
+Every secret is fresh and random. What the business tenants own is in ``business/seeds.py``.
 """
 
 import base64
@@ -9,14 +8,25 @@ import secrets
 import time
 import uuid
 
-from local.emulator.audiences import PLATFORM_AUDIENCES, STORE_AUDIENCES
+from local.emulator.identity.audiences import PLATFORM_AUDIENCES, SERVICE_AUDIENCE, STORE_AUDIENCES
 from local.emulator.signing import new_signing_certificate, new_signing_key
-from local.emulator.state import STATE_VERSION, App, ClientSecret, Issuer, ManagedIdentity, SecretVersion, State, Tenant
+from local.emulator.state import (
+    STATE_VERSION,
+    App,
+    BusinessTenant,
+    ClientSecret,
+    Issuer,
+    ManagedIdentity,
+    SecretVersion,
+    State,
+    Tenant,
+)
 from local.emulator.tls import new_certificate_authority
 
 PUBLISHER_SECRET_NAME = "publisher-client-secret"
 DATA_KEY_NAME = "store-id-data-key"
 DATA_KEY_BYTES = 32
+BUSINESS_SLUGS = ("contoso", "fabrikam", "northwind")
 
 
 def new_client_secret() -> str:
@@ -59,7 +69,7 @@ def first_state() -> State:
         apps={each.client_id: each for each in (publisher, app, admin, identity)},
     )
     data_key = base64.b64encode(secrets.token_bytes(DATA_KEY_BYTES)).decode()
-    return State(
+    state = State(
         version=STATE_VERSION,
         certificate_authority=new_certificate_authority(),
         tenants={tenant.tenant_id: tenant},
@@ -83,3 +93,30 @@ def first_state() -> State:
         store_payload_key=secrets.token_bytes(32),
         x_token_key=secrets.token_bytes(32),
     )
+    add_business_tenants(state)
+    return state
+
+
+def add_business_tenants(state: State) -> None:
+    """Add the tenants that use Store for Business, each with an app whose client secret is in the vault."""
+    for slug in BUSINESS_SLUGS:
+        app = new_app(f"Storekeeper at {slug.title()}")
+        app.secrets.append(ClientSecret(value=new_client_secret()))
+        tenant = Tenant(
+            tenant_id=str(uuid.uuid4()),
+            name=slug.title(),
+            audiences=[SERVICE_AUDIENCE],
+            apps={app.client_id: app},
+        )
+        secret_name = f"business-{slug}-client-secret"
+        state.tenants[tenant.tenant_id] = tenant
+        state.vault[secret_name] = [new_secret_version(app.secrets[0].value)]
+        state.business_tenants.append(
+            BusinessTenant(
+                tenant_id=tenant.tenant_id,
+                client_id=app.client_id,
+                slug=slug,
+                domain=f"{slug}.example",
+                secret_name=secret_name,
+            )
+        )

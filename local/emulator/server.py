@@ -7,23 +7,27 @@ from pathlib import Path
 
 from aiohttp import web
 
+from local.emulator.business.service import business_service
+from local.emulator.business.world import BusinessWorld
+from local.emulator.cdn.service import cdn_service
 from local.emulator.context import Context
-from local.emulator.control import control_service
-from local.emulator.entra import entra_service
-from local.emulator.entra_tokens import AccessTokens
+from local.emulator.control.service import control_service
 from local.emulator.errors import ServiceError
 from local.emulator.faults import Faults
-from local.emulator.issuers import Issuers, issuers_service
-from local.emulator.managed_identity import managed_identity_service
+from local.emulator.identity.entra import entra_service
+from local.emulator.identity.issuers import Issuers, issuers_service
+from local.emulator.identity.managed_identity import managed_identity_service
+from local.emulator.identity.tokens import AccessTokens
+from local.emulator.identity.x_tokens import XTokens
+from local.emulator.market.market import Market
 from local.emulator.persistence import StateFile
 from local.emulator.request_log import DROPPED, RequestLog
 from local.emulator.service import CLIENT_ID, Handler, Service, json_response
-from local.emulator.store_ids import StoreIds
-from local.emulator.store_kinds import STORE_KINDS
-from local.emulator.store_services import store_service
+from local.emulator.store.key_service import store_service
+from local.emulator.store.keys import StoreIds
+from local.emulator.store.kinds import STORE_KINDS
 from local.emulator.tls import server_context
 from local.emulator.vault import vault_service
-from local.emulator.xtokens import XTokens
 
 _UNKNOWN = Service(name="unknown", routes=())
 _CORRELATION_HEADERS = ("MS-CorrelationId", "x-ms-client-request-id", "client-request-id", "x-correlation-id")
@@ -47,6 +51,8 @@ class Emulator:
         :raises StateError: the file is not a state of this version.
         """
         self._context = Context(file=StateFile(state.absolute()))
+        self._business = BusinessWorld(state.absolute().parent / "business.json", self._context)
+        self._market = Market(state.absolute().parent / "books.json", self._context.secrets)
         self.ca_path = state.absolute().parent / "ca.pem"
         self._log = RequestLog()
         self._faults = Faults()
@@ -89,6 +95,8 @@ class Emulator:
             await self._runner.cleanup()
             self._runner = None
         self._context.file.close()
+        self._business.close()
+        await self._market.close()
 
     def _all_services(self) -> Iterable[Service]:
         context = self._context
@@ -104,12 +112,17 @@ class Emulator:
             store_ids=store_ids,
             x_tokens=x_tokens,
             issuers=issuers,
+            business=self._business,
+            market=self._market,
         )
         yield vault_service(context, tokens)
         yield managed_identity_service(context, tokens)
         yield issuers_service(issuers)
         for kind in STORE_KINDS.values():
-            yield store_service(kind, tokens, store_ids, x_tokens)
+            routes = self._market.routes(kind, tokens, store_ids, context.state.publisher_client_id)
+            yield store_service(kind, tokens, store_ids, x_tokens, routes)
+        yield business_service(context, self._business, tokens)
+        yield cdn_service(self._business.addresses, self._business.disturbances)
         # Last: its paths begin with a tenant, which would catch the others' names.
         yield entra_service(context, tokens)
 

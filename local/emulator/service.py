@@ -12,7 +12,7 @@ from aiohttp import web
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-CLIENT_ID = "emulator.client_id"
+CLIENT_ID = web.RequestKey("client_id", str)
 """Key under which a handler notes on the request which Entra app called, for the request log."""
 
 

@@ -76,6 +76,19 @@ class ManagedIdentity(Record):
     header_value: str
 
 
+class BusinessTenant(Record):
+    """An Entra tenant that uses Store for Business: its app there, and the vault secret that holds the app's secret.
+
+    ``slug`` is its short name in the control API and in the name of that secret. Its users' names end in ``domain``.
+    """
+
+    tenant_id: str
+    client_id: str
+    slug: str
+    domain: str
+    secret_name: str
+
+
 class Issuer(Record):
     """An OIDC issuer of the callers' tokens. ``keys`` are those published; the last one signs."""
 
@@ -146,6 +159,7 @@ class State(Record):
     x_token_key: bytes
     players: dict[str, Player] = {}
     revocations: Revocations = msgspec.field(default_factory=Revocations)
+    business_tenants: list[BusinessTenant] = []
 
     def find_app(self, client_id: str) -> tuple[Tenant, App] | None:
         """Return the app and its tenant, or ``None``; GUIDs compare without case."""

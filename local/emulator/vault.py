@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import msgspec
 from aiohttp import web
 
-from local.emulator.audiences import VAULT_AUDIENCE
 from local.emulator.context import Context
-from local.emulator.entra_tokens import AccessTokens, InvalidAccessTokenError
 from local.emulator.errors import VaultError, status_name, vault_error_body
+from local.emulator.identity.audiences import VAULT_AUDIENCE
+from local.emulator.identity.tokens import AccessTokens, InvalidAccessTokenError
 from local.emulator.seeds import new_secret_version
 from local.emulator.service import CLIENT_ID, Route, Service, json_response
 from local.emulator.state import SecretVersion, VaultPermission

@@ -52,10 +52,15 @@ def failure(operation: str, status: int, headers: Mapping[str, str], body: bytes
         headers.get("MS-RequestId"),
     )
     retry_after = parse_retry_after(headers.get("Retry-After"), clock)
-    if status == 401:
-        return StoreCredentialsError(answer, retry_after)
     if status == 429:
         return StoreThrottledError(answer, DEFAULT_RETRY_AFTER if retry_after is None else retry_after)
+    return error_of(answer, status, retry_after)
+
+
+def error_of(answer: StoreAnswer, status: int, retry_after: float | None) -> StoreError:
+    """The error that ``status`` is, at every service of the Store; what is throttling is the service's own affair."""
+    if status == 401:
+        return StoreCredentialsError(answer, retry_after)
     if status == 408 or status >= 500 or status < 400:
         return StoreUnknownError(answer, retry_after)
     return StoreRefusedError(answer, retry_after)

@@ -1,12 +1,15 @@
-"""How a call to the Store can fail, by what is known of its outcome (store-services reference, sections 0, 6, 10).
+"""How a call to the Store can fail, by what is known of its outcome.
+
+Sources: store-services reference, sections 0, 6, 10; Store for Business reference, "Operations".
 
 ::
 
     StoreError
     ├── StoreRefusedError      definitive: the Store understood the call and says no
     ├── StoreCredentialsError  401: our Entra token, the key or the client id is not accepted
-    ├── StoreThrottledError    429: not carried out; come again later
-    └── StoreUnknownError      timeout, broken connection, 408, 5xx, unreadable answer: it may or may not have happened
+    ├── StoreThrottledError    429, at Store for Business 503 with a time too: not carried out; come again later
+    ├── StoreUnknownError      timeout, broken connection, 408, 5xx, unreadable answer: it may or may not have happened
+    └── AddressExpiredError    a download's address is no longer good (shared.store.downloads)
 """
 
 from dataclasses import dataclass
@@ -17,7 +20,11 @@ AUTHENTICATION_TOKEN_INVALID = "AuthenticationTokenInvalid"  # noqa: S105 - an e
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswer:
-    """What is known of the Store's answer; its texts are bounded and hold no credential."""
+    """What is known of the Store's answer; its texts are bounded and hold no credential.
+
+    ``path`` is as it was sent, without its query. ``reason``, ``item_type`` and ``raw`` (the body's first 2 KiB) are
+    Store for Business's, whose error bodies nobody documented.
+    """
 
     operation: str
     status: int | None
@@ -25,11 +32,17 @@ class StoreAnswer:
     inner_code: str | None = None
     message: str | None = None
     request_id: str | None = None
+    method: str | None = None
+    path: str | None = None
+    reason: str | None = None
+    item_type: str | None = None
+    raw: str | None = None
 
     def __str__(self) -> str:
-        known = [f"HTTP {self.status}" if self.status else "no answer", self.inner_code or self.code, self.message]
+        status = f"HTTP {self.status}" if self.status else "no answer"
+        known = [status, self.inner_code or self.code, self.reason, self.item_type, self.message]
         text = f"{self.operation}: " + ", ".join(part for part in known if part)
-        return f"{text} (MS-RequestId {self.request_id})" if self.request_id else text
+        return f"{text} (request {self.request_id})" if self.request_id else text
 
 
 class StoreError(Exception):
@@ -49,11 +62,11 @@ class StoreRefusedError(StoreError):
 
 
 class StoreCredentialsError(StoreError):
-    """401: a fresh Entra token may help; if not, the key is at fault (``inner_code`` says which, where known)."""
+    """401: a fresh Entra token may help; if not, the key or the app is at fault (``inner_code``, where known)."""
 
 
 class StoreThrottledError(StoreError):
-    """429: nothing was carried out."""
+    """429, or 503 with a time to come again at Store for Business: nothing was carried out."""
 
 
 class StoreUnknownError(StoreError):

@@ -1,12 +1,7 @@
-"""The way to the Store: pooled connections, one budget of calls in flight, timeouts, headers, errors.
-
-A pool of httpx walks all of its connections for every request, so that one client slows down with many calls in flight.
-Here each call in flight has a connection of its own, an httpx transport that nobody shares; and nothing of a client
-(cookies, redirects, netrc, proxies of the environment) stands between the call and its connection.
-"""
+"""The way to one service of the Store: a budget of calls in flight, timeouts, headers, bounded answers, errors."""
 
 import asyncio
-from functools import lru_cache
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -14,6 +9,7 @@ import msgspec
 from shared.clock import Clock, utc_now
 from shared.correlation import current
 from shared.store.answers import failure, success
+from shared.store.connections import Connections
 from shared.store.errors import StoreAnswer, StoreUnknownError
 
 if TYPE_CHECKING:
@@ -24,19 +20,24 @@ CONNECT_TIMEOUT = 5.0
 TOTAL_TIMEOUT = 30.0
 """Seconds; suggested by the store-services reference, section 10, since no service page names any."""
 
-_TIMEOUTS = {"timeout": {"connect": CONNECT_TIMEOUT}}
-KEEP_ALIVE = 60.0
-"""Seconds for which an idle connection is kept."""
+MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""What is read of one answer, at most: nothing that a service sends may fill our memory."""
+
+_TIMEOUTS = {"connect": CONNECT_TIMEOUT}
+
+
+class _TooLargeError(Exception):
+    pass
 
 
 class Transport:
-    """Posts JSON to the one service that answers at ``root``, at most ``concurrency`` calls in flight."""
+    """Calls the one service that answers at ``root``, at most ``concurrency`` calls in flight."""
 
     def __init__(self, root: str, concurrency: int, *, clock: Clock = utc_now) -> None:
         self.root = root
         self._clock = clock
-        self._concurrency = concurrency
-        self._free: asyncio.LifoQueue[httpx.AsyncHTTPTransport] | None = None
+        self._connections = Connections(concurrency)
+        self._address: tuple[httpx.URL, bytes] | None = None
 
     async def post[T](
         self, operation: str, path: str, body: object, shape: type[T], *, headers: dict[str, str] | None = None
@@ -48,7 +49,7 @@ class Transport:
         :raises StoreError: see :mod:`shared.store.errors`.
         """
         sent = {"Content-Type": "application/json", **(headers or {})}
-        response, content = await self._send(operation, "POST", path, msgspec.json.encode(body), sent)
+        response, content = await self.send(operation, "POST", path, msgspec.json.encode(body), sent)
         if not response.is_success:
             raise failure(operation, response.status_code, response.headers, content, self._clock)
         return success(operation, response.status_code, response.headers, content, shape)
@@ -58,61 +59,75 @@ class Transport:
 
         :raises StoreUnknownError: it does not.
         """
-        await self._send("reach", "GET", "/", None, {})
+        await self.send("reach", "GET", "/", None, {})
 
-    async def _send(
-        self, operation: str, method: str, path: str, content: bytes | None, headers: dict[str, str]
+    async def send(
+        self,
+        operation: str,
+        method: str,
+        target: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        *,
+        admit: Callable[[], None] | None = None,
     ) -> "tuple[httpx.Response, bytes]":
+        """One call, and the whole of its answer, whatever its status is.
+
+        ``target`` is the path below the root with its query, percent-encoded; it is sent exactly as it is. ``admit``
+        is asked once the call's turn has come: what it raises is raised, and nothing is sent.
+
+        :raises StoreUnknownError: there is no answer, or more of it than :data:`MAX_ANSWER_BYTES`.
+        """
         import httpx  # noqa: PLC0415 - loaded when the Store is first called
 
-        if self._free is None:
-            self._free = self._open()
         sent = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity", "MS-CorrelationId": current(), **headers}
         try:
+            root, prefix = self._address or self._resolve()
+            # httpx would parse and normalize an address anew for each call; a target of our own goes out untouched.
+            extensions = {"timeout": _TIMEOUTS, "target": prefix + target.encode("ascii")}
             async with asyncio.timeout(TOTAL_TIMEOUT) as limit:
-                connection = await self._free.get()
+                connection = await self._connections.take()
                 try:
+                    if admit is not None:
+                        admit()
                     # The wait for a connection is over; the call has its time to itself.
                     limit.reschedule(asyncio.get_running_loop().time() + TOTAL_TIMEOUT)
-                    return await _exchange(connection, method, self.root + path, sent, content)
+                    request = httpx.Request(method, root, headers=sent, content=content, extensions=extensions)
+                    return await _exchange(connection, request)
                 finally:
-                    self._free.put_nowait(connection)
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-            raise StoreUnknownError(StoreAnswer(operation, None, message=type(error).__name__)) from error
+                    self._connections.give(connection)
+        except (httpx.HTTPError, httpx.InvalidURL, _TooLargeError, TimeoutError) as error:
+            path = target.partition("?")[0]
+            answer = StoreAnswer(operation, None, message=_described(error), method=method, path=path)
+            raise StoreUnknownError(answer) from error
 
-    def _open(self) -> "asyncio.LifoQueue[httpx.AsyncHTTPTransport]":
-        """One connection a call in flight. Last in, first out: a quiet instance keeps to few, warm connections."""
+    def _resolve(self) -> "tuple[httpx.URL, bytes]":
         import httpx  # noqa: PLC0415 - loaded when the Store is first called
 
-        context = httpx.create_ssl_context()
-        one = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEEP_ALIVE)
-        free: asyncio.LifoQueue[httpx.AsyncHTTPTransport] = asyncio.LifoQueue()
-        for _ in range(self._concurrency):
-            free.put_nowait(httpx.AsyncHTTPTransport(verify=context, limits=one))
-        return free
+        root = httpx.URL(self.root)
+        self._address = (root, root.raw_path.rstrip(b"/"))
+        return self._address
 
     async def close(self) -> None:
         """Give back the connections, once no call is in flight."""
-        while self._free is not None and not self._free.empty():
-            await self._free.get_nowait().aclose()
+        await self._connections.close()
 
 
-async def _exchange(
-    connection: "httpx.AsyncHTTPTransport", method: str, url: str, headers: dict[str, str], content: bytes | None
-) -> "tuple[httpx.Response, bytes]":
-    import httpx  # noqa: PLC0415 - loaded when the Store is first called
-
-    request = httpx.Request(method, _parsed(url), headers=headers, content=content, extensions=_TIMEOUTS)
+async def _exchange(connection: "httpx.AsyncHTTPTransport", request: "httpx.Request") -> "tuple[httpx.Response, bytes]":
     response = await connection.handle_async_request(request)
+    parts: list[bytes] = []
+    size = 0
     try:
         # As it comes off the wire, since no coding is accepted that would have to be undone.
-        return response, b"".join([part async for part in cast("httpx.AsyncByteStream", response.stream)])
+        async for part in cast("httpx.AsyncByteStream", response.stream):
+            size += len(part)
+            if size > MAX_ANSWER_BYTES:
+                raise _TooLargeError
+            parts.append(part)
+        return response, b"".join(parts)
     finally:
         await response.aclose()
 
 
-@lru_cache(maxsize=256)
-def _parsed(url: str) -> "httpx.URL":
-    import httpx  # noqa: PLC0415 - loaded when the Store is first called
-
-    return httpx.URL(url)
+def _described(error: Exception) -> str:
+    return f"more than {MAX_ANSWER_BYTES} bytes" if isinstance(error, _TooLargeError) else type(error).__name__

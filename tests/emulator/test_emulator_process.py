@@ -55,7 +55,7 @@ async def test_it_says_ready_serves_and_stops(tmp_path: Path, stop: signal.Signa
         output, errors = await emulator.communicate()
     assert (emulator.returncode, output, errors) == (0, b"", b"")
     assert state.stat().st_mode & 0o777 == 0o600
-    assert sorted(path.name for path in state.parent.iterdir()) == ["ca.pem", "state.json"]
+    assert sorted(path.name for path in state.parent.iterdir()) == ["business.json", "ca.pem", "state.json"]
 
 
 # What an app does at its start, in a process of its own because trust is read from the environment once, at import.

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parents[1] / "contract" / "fixtures" / "store-services"
+FIXTURES = Path(__file__).parents[1] / "contract" / "fixtures"
+FOLDER = FIXTURES / "store-services"
 
 
 def names(pattern: str) -> list[str]:
@@ -22,4 +23,10 @@ def wire(name: str) -> dict[str, Any]:
 def whole(name: str) -> dict[str, Any]:
     """A fixture with its metadata."""
     content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text("utf-8"))
+    return content
+
+
+def business(name: str) -> dict[str, Any]:
+    """An example of Store for Business's wire."""
+    content: dict[str, Any] = json.loads((FIXTURES / "store-for-business" / f"{name}.json").read_text("utf-8"))
     return content

@@ -1,0 +1,1 @@
+"""Store for Business: three organisations, their products and seats."""

@@ -1,0 +1,1 @@
+"""The CDN that packages and artwork come from."""

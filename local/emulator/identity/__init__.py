@@ -1,0 +1,1 @@
+"""Who is who: Entra, the issuers of callers, managed identity, X-tokens."""

@@ -1,0 +1,1 @@
+"""The Store services for publishers: keys, Collections, Purchase."""
