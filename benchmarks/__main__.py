@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import catalog, renewal, seats, start, tokens
+from benchmarks import catalog, fulfillment, renewal, seats, start, tokens
 from benchmarks.report import Finding, table, write
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -21,6 +21,7 @@ _SUBJECTS: dict[str, Callable[[Path], Awaitable[list[Finding]]]] = {
     "renewal": renewal.measure,
     "catalog": catalog.measure,
     "seats": seats.measure,
+    "fulfillment": fulfillment.measure,
 }
 
 

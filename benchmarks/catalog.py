@@ -26,7 +26,7 @@ async def measure(folder: Path) -> list[Finding]:
     """Full passes and bare loops in turn, then a pass after changes."""
     async with bench(folder, CATALOG_DOWNLOAD_PACKAGES="false", STORE_CONCURRENCY=str(CONCURRENCY)) as stage:
         control = stage.stack.control
-        await control.add_business_products(stage.tenant, PRODUCTS, sharedArtwork=True)
+        await control.add_business_products(stage.tenant, PRODUCTS, sharedArtwork=True, modifiedDaysAgo=30)
         await _pass(stage, full=True)  # the artwork, which is fetched once, and all imports
         await control.disturb("business", {"latencyMs": LATENCY_MS})
         passes: list[float] = []

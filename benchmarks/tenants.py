@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from benchmarks.bare_loop import BareLoop, Request
+from benchmarks.entra import access_token
 from local import processes
 from local.stack import Servers, servers
 
@@ -45,28 +46,11 @@ class Bench:
         query = {name: value for name, value in (("path", path), ("method", method)) if value}
         return await self.stack.control.count(service="business", since=since, **query)
 
-    async def token(self) -> str:
-        """An access token of the tenant's app, from Entra."""
-        business = next(each for each in await self.stack.control.business_tenants() if each["tenantId"] == self.tenant)
-        secrets = await self.stack.control.secrets_in_use()
-        for secret in (each["value"] for each in secrets if each["kind"] == "clientSecret"):
-            async with httpx.AsyncClient(verify=self.settings["SSL_CERT_FILE"]) as client:
-                answer = await client.post(
-                    f"{self.settings['ENTRA_AUTHORITY']}/{self.tenant}/oauth2/v2.0/token",
-                    data={
-                        "grant_type": "client_credentials",
-                        "client_id": business["clientId"],
-                        "client_secret": secret,
-                        "scope": "https://onestore.microsoft.com/.default",
-                    },
-                )
-            if answer.is_success:
-                return str(answer.json()["access_token"])
-        raise RuntimeError("no client secret of the emulator fits the tenant's app")
-
     async def loop(self, requests: list[Request]) -> BareLoop:
         """A bare loop of calls that the tenant's app makes."""
-        headers = {"Authorization": f"Bearer {await self.token()}"}
+        tenants = await self.stack.control.business_tenants()
+        client_id = next(each["clientId"] for each in tenants if each["tenantId"] == self.tenant)
+        headers = {"Authorization": f"Bearer {await access_token(self.stack.control, self.tenant, client_id)}"}
         return BareLoop(self.stack.folder, self.settings["SSL_CERT_FILE"], requests, headers)
 
 

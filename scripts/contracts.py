@@ -10,7 +10,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from shared.events import EVENTS  # noqa: E402 - the project is not installed, but run where it lies
+from shared.fulfillment.messages import JOBS_QUEUE as FULFILLMENTS_QUEUE  # noqa: E402
+from shared.fulfillment.messages import FulfillmentMessage  # noqa: E402
+from shared.seats.messages import JOBS_QUEUE, SeatJobMessage  # noqa: E402 - likewise
 
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
 FOLDER = ROOT / "shared" / "contracts"
 
 
@@ -21,12 +25,26 @@ def contracts() -> dict[str, str]:
         # A default is our own affair: what we send always has every field.
         shape["required"] = list(shape["properties"])
     events = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": _DIALECT,
         "title": "store-events",
         "description": "CloudEvents 1.0 as plain JSON, at least once; the id is the same in every repeat.",
         **schema,
     }
-    return {"store-events.schema.json": json.dumps(events, indent=2) + "\n"}
+    jobs = {
+        "$schema": _DIALECT,
+        "title": JOBS_QUEUE,
+        "description": "Plain JSON or base64 of it, from any sender. The same jobId with the same content is one job.",
+        **msgspec.json.schema(SeatJobMessage),
+        "oneOf": [{"required": ["users"]}, {"required": ["usersBlob"]}],
+    }
+    fulfillments = {
+        "$schema": _DIALECT,
+        "title": FULFILLMENTS_QUEUE,
+        "description": "Plain JSON or base64 of it, from any sender. A trackingId is one fulfilment, for ever.",
+        **msgspec.json.schema(FulfillmentMessage),
+    }
+    named = {"store-events": events, JOBS_QUEUE: jobs, FULFILLMENTS_QUEUE: fulfillments}
+    return {f"{name}.schema.json": json.dumps(schema, indent=2) + "\n" for name, schema in named.items()}
 
 
 if __name__ == "__main__":

@@ -74,7 +74,102 @@ class CatalogSynced(Event, tag="storekeeper.catalog.synced"):
     data: CatalogSyncedData
 
 
-EVENTS = ReissueNeeded | SeatJobCompleted | CatalogSynced
+class ConsumableGrantedData(msgspec.Struct, rename="camel"):
+    """A fulfilment was carried out: ``quantity`` more for the player, ``balance`` in Storekeeper's books after it."""
+
+    user_id: str
+    tracking_id: str
+    product_id: str
+    quantity: int
+    balance: int
+    sandbox: str
+
+
+class ConsumableGranted(Event, tag="storekeeper.consumable.granted"):
+    data: ConsumableGrantedData
+
+
+class ConsumableCorrectedData(msgspec.Struct, rename="camel"):
+    """What a refund or a chargeback took, or a reversal gave back: ``quantity``, and ``balance`` after it.
+
+    The fulfilments of ``trackingIds`` had granted it from this order line. The balance is below zero, and
+    ``isNegative`` then, where the player had spent what was taken. Without ``clawbackEventId`` it was given back by a
+    consume: the Store had returned the unit before the event came.
+    """
+
+    user_id: str
+    product_id: str
+    sandbox: str
+    quantity: int
+    balance: int
+    is_negative: bool
+    cause: Literal["refund", "chargeback", "chargebackReversal"]
+    order_id: str
+    line_item_id: str
+    tracking_ids: list[str]
+    clawback_event_id: str | None
+
+
+class ConsumableRevoked(Event, tag="storekeeper.consumable.revoked"):
+    data: ConsumableCorrectedData
+
+
+class ConsumableRestored(Event, tag="storekeeper.consumable.restored"):
+    data: ConsumableCorrectedData
+
+
+class EntitlementData(msgspec.Struct, rename="camel"):
+    """What the Store took back, or gave back, of a durable, a game, a bundle or a subscription.
+
+    The Store names no user. ``userId`` is set where the order is one of ours, ``recurrenceId`` and the rest for
+    subscriptions: ``keptDays`` of the period had been used when the money went back.
+    """
+
+    clawback_event_id: str
+    order_id: str
+    line_item_id: str
+    product_id: str
+    product_type: str
+    cause: Literal["refund", "chargeback", "chargebackReversal"]
+    user_id: str | None
+    recurrence_id: str | None
+    refund_type: str | None
+    kept_days: int | None
+
+
+class EntitlementRevoked(Event, tag="storekeeper.entitlement.revoked"):
+    data: EntitlementData
+
+
+class EntitlementRestored(Event, tag="storekeeper.entitlement.restored"):
+    data: EntitlementData
+
+
+class RefundReviewNeededData(msgspec.Struct, rename="camel"):
+    """A clawback message that a person must look at; ``refundId`` is its id under ``GET /refunds``."""
+
+    refund_id: str
+    reason: str
+    order_id: str | None
+    line_item_id: str | None
+    product_id: str | None
+
+
+class RefundReviewNeeded(Event, tag="storekeeper.refund.review-needed"):
+    data: RefundReviewNeededData
+
+
+EVENTS = (
+    ReissueNeeded
+    | SeatJobCompleted
+    | CatalogSynced
+    | ConsumableGranted
+    | ConsumableRevoked
+    | ConsumableRestored
+    | EntitlementRevoked
+    | EntitlementRestored
+    | RefundReviewNeeded
+)
 """All that are sent."""
 
 
@@ -108,6 +203,70 @@ def catalog_synced(data: CatalogSyncedData, ended_on: datetime) -> CatalogSynced
     )
 
 
+def consumable_granted(data: ConsumableGrantedData, granted_on: datetime) -> ConsumableGranted:
+    """The event for one fulfilment."""
+    return ConsumableGranted(
+        id=_stable_id("consumable-granted", data.user_id, data.tracking_id),
+        subject=_subject(data.user_id, "consumables", data.product_id),
+        time=to_iso(granted_on),
+        data=data,
+    )
+
+
+def consumable_revoked(data: ConsumableCorrectedData, by: str, revoked_on: datetime) -> ConsumableRevoked:
+    """The event for what was taken from one player ``by`` a clawback event."""
+    return ConsumableRevoked(
+        id=_stable_id("consumable-revoked", data.user_id, data.product_id, by),
+        subject=_subject(data.user_id, "consumables", data.product_id),
+        time=to_iso(revoked_on),
+        data=data,
+    )
+
+
+def consumable_restored(data: ConsumableCorrectedData, by: str, restored_on: datetime) -> ConsumableRestored:
+    """The event for what was given back to one player ``by`` a reversal, or by the consume of that tracking id."""
+    return ConsumableRestored(
+        id=_stable_id("consumable-restored", data.user_id, data.product_id, by),
+        subject=_subject(data.user_id, "consumables", data.product_id),
+        time=to_iso(restored_on),
+        data=data,
+    )
+
+
+def entitlement_revoked(data: EntitlementData, revoked_on: datetime) -> EntitlementRevoked:
+    """The event for an entitlement that one clawback event took."""
+    return EntitlementRevoked(
+        id=_stable_id("entitlement-revoked", data.clawback_event_id),
+        subject=f"orders/{data.order_id}/{data.line_item_id}/{data.product_id}",
+        time=to_iso(revoked_on),
+        data=data,
+    )
+
+
+def entitlement_restored(data: EntitlementData, restored_on: datetime) -> EntitlementRestored:
+    """The event for an entitlement that one reversal gave back."""
+    return EntitlementRestored(
+        id=_stable_id("entitlement-restored", data.clawback_event_id),
+        subject=f"orders/{data.order_id}/{data.line_item_id}/{data.product_id}",
+        time=to_iso(restored_on),
+        data=data,
+    )
+
+
+def refund_review_needed(data: RefundReviewNeededData, found_on: datetime) -> RefundReviewNeeded:
+    """The event for one clawback message that nobody but a person can judge."""
+    return RefundReviewNeeded(
+        id=_stable_id("refund-review-needed", data.refund_id),
+        subject=f"refunds/{data.refund_id}",
+        time=to_iso(found_on),
+        data=data,
+    )
+
+
+def _subject(user_id: str, *rest: str) -> str:
+    return "/".join(["users", user_id, *rest])
+
+
 def _stable_id(*facts: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, "|".join(facts)))
 
@@ -124,3 +283,7 @@ class Events:
         :raises UnavailableError: the queue is away; send it again, its id is the same.
         """
         await self._queue.send(event)
+
+    async def forward(self, written: bytes) -> None:
+        """Put an event that was written down as JSON. Raises as :meth:`send`."""
+        await self._queue.send(msgspec.json.decode(written))

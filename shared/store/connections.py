@@ -7,6 +7,7 @@ Here each call in flight has a connection of its own, an httpx transport that no
 
 import asyncio
 import os
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -39,10 +40,17 @@ class Connections:
         self._untouched = min(self._untouched, len(self._idle))
         return connection
 
-    def give(self, connection: "httpx.AsyncHTTPTransport") -> None:
-        """Give a connection back, in whatever state its call left it."""
-        self._idle.append(connection)
+    def give(self, connection: "httpx.AsyncHTTPTransport", *, broken: bool = False) -> None:
+        """Give a connection back; ``broken``: its call did not come to its end.
+
+        Such a one is closed. A call that is cancelled at the wrong moment can leave its transport believing that the
+        call goes on for ever, and every later one would wait for that.
+        """
         self._slots.release()
+        if broken:
+            self._close([connection])
+            return
+        self._idle.append(connection)
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._sweep)
 
@@ -69,7 +77,10 @@ class Connections:
         unused, self._idle = self._idle[: self._untouched], self._idle[self._untouched :]
         self._untouched = len(self._idle)
         self._sweeper = asyncio.get_running_loop().call_later(KEEP_ALIVE, self._sweep) if self._idle else None
-        closing = asyncio.ensure_future(_close_all(unused))
+        self._close(unused)
+
+    def _close(self, connections: "list[httpx.AsyncHTTPTransport]") -> None:
+        closing = asyncio.ensure_future(_close_all(connections))
         self._closing.add(closing)
         closing.add_done_callback(self._closing.discard)
 
@@ -88,4 +99,6 @@ def _tls_context(_file: str | None, _folder: str | None) -> "ssl.SSLContext":
 
 async def _close_all(connections: "list[httpx.AsyncHTTPTransport]") -> None:
     for connection in connections:
-        await connection.aclose()
+        # What breaks here was broken before; there is nobody left to tell.
+        with suppress(Exception):
+            await connection.aclose()

@@ -76,14 +76,16 @@ class Downloads:
         :raises StoreUnknownError: anything else that is not the file; ``retry_after`` where the server named a time.
         """
         connection = await self._connections.take()
+        under_way = True
         try:
             response, path = await _begin(connection, url, offset)
             try:
                 yield _download(response, path, offset)
             finally:
                 await response.aclose()
+            under_way = False
         finally:
-            self._connections.give(connection)
+            self._connections.give(connection, broken=under_way)
 
     async def close(self) -> None:
         """Give back the connections, once nothing is being read."""

@@ -87,15 +87,19 @@ class Transport:
             extensions = {"timeout": _TIMEOUTS, "target": prefix + target.encode("ascii")}
             async with asyncio.timeout(TOTAL_TIMEOUT) as limit:
                 connection = await self._connections.take()
+                under_way = False
                 try:
                     if admit is not None:
                         admit()
                     # The wait for a connection is over; the call has its time to itself.
                     limit.reschedule(asyncio.get_running_loop().time() + TOTAL_TIMEOUT)
                     request = httpx.Request(method, root, headers=sent, content=content, extensions=extensions)
-                    return await _exchange(connection, request)
+                    under_way = True
+                    answer = await _exchange(connection, request)
+                    under_way = False
+                    return answer
                 finally:
-                    self._connections.give(connection)
+                    self._connections.give(connection, broken=under_way)
         except (httpx.HTTPError, httpx.InvalidURL, _TooLargeError, TimeoutError) as error:
             path = target.partition("?")[0]
             answer = StoreAnswer(operation, None, message=_described(error), method=method, path=path)

@@ -1,6 +1,7 @@
 """One Azurite, one emulator and one app for all integration tests; where a server is missing, the tests fail."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,7 @@ from local.stack import Servers, servers
 from shared.settings import Settings
 from shared.wiring import Wiring
 from tests.support.app import App, Storage, started
+from tests.support.cataloguing import Cataloguing, Open, tenant_id
 from tests.support.keeping import Keeping
 from tests.support.trusting import trusted
 
@@ -57,3 +59,24 @@ async def wiring(stack: Servers) -> AsyncIterator[Wiring]:
 def keeping(wiring: Wiring, control: Control, storage: Storage) -> Keeping:
     """The keeping of keys with a table, queues and a clock of its own."""
     return Keeping(wiring, control, storage)
+
+
+@pytest.fixture
+async def opened(wiring: Wiring, control: Control, storage: Storage) -> AsyncIterator[Open]:
+    """Opens the catalogue of a tenant, in a table and containers of its own."""
+    catalogues: list[Cataloguing] = []
+
+    async def open_one(tenant: str, /, **options: Any) -> Cataloguing:
+        catalogues.append(Cataloguing(wiring, control, storage, await tenant_id(control, tenant), **options))
+        return catalogues[-1]
+
+    yield open_one
+    await control.set_address_lifetime(600)
+    for each in catalogues:
+        await each.close()
+
+
+@pytest.fixture
+async def catalogue(opened: Open) -> Cataloguing:
+    """The catalogue of the smallest tenant."""
+    return await opened("northwind")

@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 from azure.core.exceptions import ResourceExistsError
 from azure.data.tables.aio import TableServiceClient
+from azure.storage.blob.aio import BlobServiceClient
 from azure.storage.queue.aio import QueueServiceClient
 
 from local import processes
@@ -143,6 +144,23 @@ class Storage:
         events = [json.loads(message) for message in await self.messages(queue)]
         return [event for event in events if event["data"]["userId"] == user]
 
+    async def take(self, queue: str) -> list[str]:
+        """Take the messages that a queue shows, at most 32."""
+        async with QueueServiceClient.from_connection_string(self.connection_string) as service:
+            if queue not in [each.name async for each in service.list_queues()]:
+                return []
+            client = service.get_queue_client(queue)
+            taken = [message async for message in client.receive_messages(max_messages=32)]
+            for message in taken:
+                await client.delete_message(message)
+            return [str(message.content) for message in taken]
+
+    async def count(self, queue: str) -> int:
+        """How many messages a queue holds, hidden ones too."""
+        async with QueueServiceClient.from_connection_string(self.connection_string) as service:
+            properties = await service.get_queue_client(queue).get_queue_properties()
+            return int(properties.approximate_message_count or 0)
+
     async def send(self, queue: str, content: str) -> None:
         """Put a message."""
         async with QueueServiceClient.from_connection_string(self.connection_string) as service:
@@ -150,6 +168,11 @@ class Storage:
             with contextlib.suppress(ResourceExistsError):
                 await client.create_queue()
             await client.send_message(content)
+
+    async def delete_container(self, container: str) -> None:
+        """Delete a container of blobs with all that it holds."""
+        async with BlobServiceClient.from_connection_string(self.connection_string) as service:
+            await service.delete_container(container)
 
     async def drained(self, queue: str = "store-id-renewals") -> None:
         """Wait until a queue holds nothing, hidden messages included."""

@@ -89,3 +89,14 @@ def test_all_share_one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
 
     assert tls_context() is tls_context()
+
+
+async def test_one_whose_call_broke_is_closed_and_its_place_is_free(connections: Connections) -> None:
+    broken = await connections.take()
+
+    connections.give(broken, broken=True)
+    taken = [await connections.take() for _ in range(3)]
+
+    assert broken not in taken
+    for each in taken:
+        connections.give(each)

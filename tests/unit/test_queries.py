@@ -43,6 +43,44 @@ def test_what_is_not_given_or_empty_has_its_default() -> None:
     assert query.count("pageSize", 25) == 25
 
 
+REPEATED = {"productId": Query("a product", required=True, repeated=True, most=3), "sandbox": Query("which")}
+
+
+def test_what_may_be_repeated_is_read_in_order_and_each_value_once() -> None:
+    query = asked("productId=B&sandbox=X&productId=A&productId=B", REPEATED)
+
+    assert query.all("productId") == ("B", "A")
+    assert query.text("sandbox") == "X"
+    assert query.text("productId") is None
+    assert asked("search=x").all("search") == ()
+
+
+def test_a_repeated_parameter_has_its_bounds() -> None:
+    assert asked("productId=A&productId=B&productId=C", REPEATED).all("productId") == ("A", "B", "C")
+    four = "&".join(["productId=A"] * 4)
+    assert faults(four, REPEATED) == {"?productId": "is given 4 times; at most 3 are accepted"}
+    assert faults("productId=&productId=", REPEATED) == {"?productId": "is required"}
+    assert faults("productId=A&sandbox=X&sandbox=Y", REPEATED) == {"?sandbox": "is given twice"}
+
+
+def test_each_value_of_a_repeated_parameter_is_checked() -> None:
+    declared = {
+        "size": Query("sizes", "count", repeated=True, most=2),
+        "state": Query("states", choices=("a", "b"), repeated=True),
+    }
+
+    assert asked("size=100&size=7&state=a&state=b", declared).all("size") == ("100", "7")
+    assert set(faults("size=0&state=a&state=c", declared)) == {"?size", "?state"}
+
+
+def test_a_repeated_parameter_is_described_as_a_list() -> None:
+    assert REPEATED["productId"].schema() == {
+        "type": "array",
+        "items": {"type": "string", "maxLength": 1024},
+        "maxItems": 3,
+    }
+
+
 def test_a_name_that_nobody_knows_is_refused_and_the_known_ones_are_named() -> None:
     assert faults("pagesize=5") == {"?pagesize": "no such parameter; known here: search, pageSize, status"}
 

@@ -20,11 +20,49 @@ HTTP = {
     "create_store_id": ("POST", "users/{userId}/store-ids/{kind}/from-xtoken"),
     "list_store_ids": ("GET", "users/{userId}/store-ids"),
     "delete_store_id": ("DELETE", "users/{userId}/store-ids/{kind}"),
+    "list_products": ("GET", "catalog/products"),
+    "get_product": ("GET", "catalog/products/{productId}/{skuId}"),
+    "get_package_content": ("GET", "catalog/products/{productId}/{skuId}/packages/{packageId}/content"),
+    "get_offline_license": ("GET", "catalog/products/{productId}/{skuId}/offline-licenses/{contentId}"),
+    "start_sync": ("POST", "catalog/syncs"),
+    "get_sync": ("GET", "catalog/syncs/{syncId}"),
+    "create_seat_job": ("POST", "seat-jobs"),
+    "get_seat_job": ("GET", "seat-jobs/{jobId}"),
+    "list_seat_job_results": ("GET", "seat-jobs/{jobId}/results"),
+    "list_product_seats": ("GET", "catalog/products/{productId}/{skuId}/seats"),
+    "get_seat": ("GET", "catalog/products/{productId}/{skuId}/seats/{user}"),
+    "list_user_seats": ("GET", "seats"),
+    "list_owned_products": ("GET", "users/{userId}/products"),
+    "create_fulfillment": ("POST", "users/{userId}/fulfillments"),
+    "get_fulfillment": ("GET", "users/{userId}/fulfillments/{trackingId}"),
+    "list_balances": ("GET", "users/{userId}/balances"),
+    "list_subscriptions": ("GET", "users/{userId}/subscriptions"),
+    "change_subscription": ("POST", "users/{userId}/subscriptions/{recurrenceId}/changes"),
+    "grant_free_product": ("POST", "users/{userId}/free-products"),
+    "list_refunds": ("GET", "refunds"),
     "list_poison": ("GET", "poison"),
     "replay_poison": ("POST", "poison/{queue}/{messageId}/replays"),
     "get_health": ("GET", "health"),
     "get_readiness": ("GET", "health/ready"),
     "get_openapi": ("GET", "openapi.json"),
+}
+KINDS = ("timerTrigger", "queueTrigger")
+TIMERS = {
+    "plan_renewals": "0 */5 * * * *",
+    "plan_catalog_syncs": "0 0 * * * *",
+    "fetch_refunds": "0 */5 * * * *",
+    "sweep": "0 * * * * *",
+}
+READERS = {
+    "take_fulfillment": "fulfillment-jobs",
+    "work_on_fulfillment": "fulfillment-work",
+    "renew_store_ids": "store-id-renewals",
+    "list_inventory": "catalog-passes",
+    "fetch_products": "catalog-pieces",
+    "download_files": "catalog-downloads",
+    "take_seat_job": "seat-jobs",
+    "advance_seat_jobs": "seat-turns",
+    "change_seats": "seat-blocks",
 }
 
 
@@ -44,15 +82,14 @@ def test_every_http_function_is_known_by_its_name_method_and_route(indexed: list
     assert {str(each["authLevel"]) for each in http.values()} == {"ANONYMOUS"}
 
 
-def test_the_timer_and_the_queue_have_their_triggers(indexed: list[Function]) -> None:
+def test_the_timers_and_the_readers_of_queues_have_their_triggers(indexed: list[Function]) -> None:
     triggers = {function.get_function_name(): trigger(function) for function in indexed}
+    by_kind = {kind: {name: each for name, each in triggers.items() if each["type"] == kind} for kind in KINDS}
 
-    assert triggers.keys() - HTTP.keys() == {"plan_renewals", "renew_store_ids"}
-    assert triggers["plan_renewals"]["type"] == "timerTrigger"
-    assert triggers["plan_renewals"]["schedule"] == "0 */5 * * * *"
-    assert triggers["renew_store_ids"]["type"] == "queueTrigger"
-    assert triggers["renew_store_ids"]["queueName"] == "store-id-renewals"
-    assert triggers["renew_store_ids"]["connection"] == "AzureWebJobsStorage"
+    assert triggers.keys() - HTTP.keys() == TIMERS.keys() | READERS.keys()
+    assert {name: each["schedule"] for name, each in by_kind["timerTrigger"].items()} == TIMERS
+    assert {name: each["queueName"] for name, each in by_kind["queueTrigger"].items()} == READERS
+    assert {each["connection"] for each in by_kind["queueTrigger"].values()} == {"AzureWebJobsStorage"}
 
 
 def test_no_settings_no_functions_and_each_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

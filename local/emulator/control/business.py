@@ -46,6 +46,7 @@ class NewProducts(Input):
     package_size: Annotated[int, msgspec.Meta(ge=0)] | None = None
     hashed: bool | None = None
     capacity: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    modified_days_ago: Annotated[float, msgspec.Meta(ge=0)] = 0
     seed: int = 0
 
 

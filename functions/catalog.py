@@ -1,0 +1,226 @@
+"""The catalogue: passes begun and carried out, products shown, packages and licenses handed out."""
+
+from azure.functions import Blueprint, TimerRequest
+
+from functions.catalog_shapes import (
+    CatalogPage,
+    License,
+    ProductPage,
+    SyncRequest,
+    SyncStarted,
+    SyncState,
+    digest_header,
+    license_in_the_clear,
+    product_page,
+    shown,
+    sync_state,
+)
+from functions.http.answers import Answer
+from functions.http.endpoints import Access, Call, endpoint
+from functions.http.queries import Query
+from functions.parts import parts, settings
+from functions.queues import queue_function
+from shared.catalog.messages import DOWNLOADS_QUEUE, PASSES_QUEUE, PIECES_QUEUE, WorkMessage
+from shared.correlation import correlated, get_logger
+from shared.errors import BadRequestError, InputFault, NotFoundError
+from shared.store.models.business import InventoryStatus, LicenseType, ProductKey
+
+blueprint = Blueprint()
+
+_TENANT = Query("the tenant; optional where one is configured")
+_LANGUAGE = Query("one of the languages of CATALOG_LANGUAGES, such as en-us")
+_DEFAULT_PAGE, _MAX_PAGE = 50, 200
+
+_log = get_logger(__name__)
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "catalog/products",
+    access=Access.OPERATOR,
+    answers={200: CatalogPage},
+    query={
+        "tenantId": _TENANT,
+        "licenseType": Query("only products so licensed", choices=tuple(LicenseType)),
+        "status": Query("only products of this status", choices=tuple(InventoryStatus)),
+        "search": Query("only products with this in their name, in any language and letter case"),
+        "language": _LANGUAGE,
+        "pageSize": Query(f"products in a page; {_DEFAULT_PAGE} unless told", kind="count", most=_MAX_PAGE),
+        "continuationToken": Query("where the page before said that it goes on"),
+    },
+)
+async def list_products(call: Call) -> Answer:
+    """A page of a tenant's catalogue, in the order of the products' ids."""
+    from shared.catalog import tokens  # noqa: PLC0415 - not at the start of the app
+    from shared.catalog.reading import Filters  # noqa: PLC0415 - not at the start of the app
+
+    tenant_id, query = _tenant(call), call.query
+    language = (query.text("language") or "").lower() or None
+    filters = Filters(query.text("licenseType"), query.text("status"), query.text("search"))
+    question = (tenant_id, filters.license_type, filters.status, filters.search)
+    token, after = query.text("continuationToken"), None
+    if token:
+        try:
+            after = tokens.decode(question, token)
+        except tokens.ContinuationError as error:
+            raise _bad("?continuationToken", str(error)) from error
+    reading = parts().catalog_reading
+    page = await reading.page(tenant_id, filters, query.count("pageSize", _DEFAULT_PAGE), after)
+    logos = await reading.artwork_addresses([each.logo for each in page.products if each.logo])
+    following = tokens.encode(question, page.after) if page.after else None
+    return Answer(200, CatalogPage([shown(each, language, logos) for each in page.products], following))
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "catalog/products/{productId}/{skuId}",
+    access=Access.OPERATOR,
+    answers={200: ProductPage},
+    query={"tenantId": _TENANT, "language": _LANGUAGE},
+)
+async def get_product(call: Call) -> Answer:
+    """All that is held of a product: inventory, details, localized details, images, packages, licenses held."""
+    from shared.catalog.files import artwork_name  # noqa: PLC0415 - not at the start of the app
+    from shared.catalog.record import summary  # noqa: PLC0415 - not at the start of the app
+
+    tenant_id = _tenant(call)
+    language = (call.query.text("language") or "").lower() or None
+    if language and language not in settings().catalog_languages:
+        raise _bad("?language", f"expected one of {', '.join(settings().catalog_languages)}")
+    reading = parts().catalog_reading
+    product = await reading.product(tenant_id, _product(call))
+    images = [image for detail in product.content.localized.values() for image in detail.images]
+    artwork = await reading.artwork_addresses([artwork_name(image) for image in images])
+    held = await reading.held_packages(tenant_id, product)
+    return Answer(200, product_page(product, shown(summary(product), language, artwork), language, held, artwork))
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "catalog/products/{productId}/{skuId}/packages/{packageId}/content",
+    access=Access.OPERATOR,
+    answers={302: None},
+    query={"tenantId": _TENANT},
+)
+async def get_package_content(call: Call) -> Answer:
+    """Leads to a package or framework, by an address that is good for five minutes; its hash is in ``Digest``."""
+    reading = parts().catalog_reading
+    package = await reading.package(_tenant(call), _product(call), _part(call, "packageId"))
+    headers = {"Location": await reading.package_address(package), "Cache-Control": "no-store"}
+    if package.sha256:
+        headers["Digest"] = digest_header(package.sha256)
+    return Answer(302, headers=headers)
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "catalog/products/{productId}/{skuId}/offline-licenses/{contentId}",
+    access=Access.OPERATOR,
+    answers={200: License},
+    query={"tenantId": _TENANT},
+)
+async def get_offline_license(call: Call) -> Answer:
+    """An offline license with its blob in the clear."""
+    product = _product(call)
+    kept, blob = await parts().catalog_reading.license(_tenant(call), product, _part(call, "contentId"))
+    shown_license = license_in_the_clear(product.product_id, product.sku_id, kept, blob)
+    return Answer(200, shown_license, {"Cache-Control": "no-store"})
+
+
+@endpoint(blueprint, "POST", "catalog/syncs", access=Access.OPERATOR, body=SyncRequest, answers={202: SyncStarted})
+async def start_sync(call: Call) -> Answer:
+    """Begins a pass over one tenant's catalogue or over all; where passes run already, leads to those."""
+    request = call.body(SyncRequest)
+    tenant_ids = _tenants() if request.tenant_id is None else [_known(request.tenant_id)]
+    if not tenant_ids:
+        raise NotFoundError("The Store for Business half is switched off: BUSINESS_TENANTS is empty")
+    started = await parts().catalog_starting.start(tenant_ids, full=request.full)
+    headers = {"Location": f"/api/catalog/syncs/{started.sync_id}"}
+    return Answer(202, SyncStarted(started.sync_id, started.begun), headers)
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "catalog/syncs/{syncId}",
+    access=Access.OPERATOR,
+    answers={200: SyncState},
+    query={"tenantId": _TENANT},
+)
+async def get_sync(call: Call) -> Answer:
+    """How far a pass is, in all and for each tenant."""
+    named = call.query.text("tenantId")
+    tenant_ids = _tenants() if named is None else [_known(named)]
+    passes = await parts().catalog_starting.find(tenant_ids, call.path("syncId"))
+    if not passes:
+        raise NotFoundError("No such pass; passes are forgotten 30 days after their end")
+    return Answer(200, sync_state(call.path("syncId"), passes))
+
+
+@blueprint.function_name("plan_catalog_syncs")
+@blueprint.timer_trigger(arg_name="timer", schedule="%CATALOG_SYNC_SCHEDULE%")
+async def plan_catalog_syncs(timer: TimerRequest) -> None:
+    """Begins a pass over every tenant's catalogue."""
+    with correlated():
+        if not _tenants():
+            return
+        started = await parts().catalog_starting.start(_tenants())
+        _log.info("pass %s %s", started.sync_id, "begun" if started.begun else "runs already")
+
+
+@queue_function(blueprint, PASSES_QUEUE, WorkMessage)
+async def list_inventory(message: WorkMessage) -> None:
+    """Lists a tenant's inventory."""
+    await parts().catalog_working.carry_out(message)
+
+
+@queue_function(blueprint, PIECES_QUEUE, WorkMessage)
+async def fetch_products(message: WorkMessage) -> None:
+    """Fetches some products of a listing."""
+    await parts().catalog_working.carry_out(message)
+
+
+@queue_function(blueprint, DOWNLOADS_QUEUE, WorkMessage)
+async def download_files(message: WorkMessage) -> None:
+    """Downloads some artwork or packages."""
+    await parts().catalog_working.carry_out(message)
+
+
+def _tenants() -> list[str]:
+    return [identity.tenant_id for identity in settings().business_tenants]
+
+
+def _known(tenant_id: str) -> str:
+    if tenant_id not in _tenants():
+        raise NotFoundError("No such tenant is configured")
+    return tenant_id
+
+
+def _tenant(call: Call) -> str:
+    """The tenant that a call is about: the one it names, or the only one."""
+    named = call.query.text("tenantId")
+    if named is not None:
+        return _known(named)
+    tenant_ids = _tenants()
+    if len(tenant_ids) > 1:
+        raise _bad("?tenantId", "is required, since more than one tenant is configured")
+    if not tenant_ids:
+        raise NotFoundError("The Store for Business half is switched off: BUSINESS_TENANTS is empty")
+    return tenant_ids[0]
+
+
+def _product(call: Call) -> ProductKey:
+    return ProductKey(_part(call, "productId"), _part(call, "skuId"))
+
+
+def _part(call: Call, name: str) -> str:
+    # Hosts decode a path but for its slashes, which would part it anew.
+    return call.path(name).replace("%2F", "/").replace("%2f", "/")
+
+
+def _bad(pointer: str, detail: str) -> BadRequestError:
+    return BadRequestError("The query cannot be read", faults=(InputFault(pointer, detail),))

@@ -1,0 +1,204 @@
+"""Seats: jobs for many users, their results, and the seats that there are."""
+
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import msgspec
+from azure.functions import Blueprint
+
+from functions.http.answers import Answer
+from functions.http.endpoints import Access, Call, endpoint
+from functions.http.queries import Query
+from functions.parts import parts
+from functions.queues import queue_function
+from functions.seat_shapes import (
+    Seat,
+    SeatJob,
+    SeatList,
+    SeatResultPage,
+    job_shown,
+    result_row,
+    result_shown,
+    seat_shown,
+)
+from shared.errors import BadRequestError, InputFault, PayloadTooLargeError
+from shared.seats.messages import BLOCKS_QUEUE, JOBS_QUEUE, TURNS_QUEUE, BlockMessage, SeatJobMessage, TurnMessage
+from shared.seats.names import UserList, in_json
+from shared.seats.sheets import MAX_BYTES, MEDIA_TYPE, read_users, write
+from shared.seats.states import Action, UserStatus
+from shared.store.models.business import ProductKey
+
+if TYPE_CHECKING:
+    from shared.seats.intake import JobRequest
+
+blueprint = Blueprint()
+
+_TENANT = Query("the tenant; optional where one is configured")
+_STATUS = Query("only users of this status", choices=tuple(UserStatus))
+_DEFAULT_PAGE, _MAX_PAGE = 1000, 5000
+
+
+class SeatJobBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
+    """A job: 1 to 100,000 users. Without ``jobId`` every request is a job of its own."""
+
+    product_id: str
+    sku_id: str
+    action: Action
+    users: list[str]
+    job_id: str | None = None
+    tenant_id: str | None = None
+
+
+@endpoint(
+    blueprint,
+    "POST",
+    "seat-jobs",
+    access=Access.OPERATOR,
+    body=(SeatJobBody, MEDIA_TYPE),
+    answers={202: SeatJob},
+    query={
+        "jobId": Query("CSV only: the job's id"),
+        "tenantId": Query("CSV only: the tenant; optional where one is configured"),
+        "productId": Query("CSV only: the product"),
+        "skuId": Query("CSV only: the product's SKU"),
+        "action": Query("CSV only: what to do", choices=tuple(Action)),
+    },
+)
+async def create_seat_job(call: Call) -> Answer:
+    """Assigns or reclaims seats of many users. The same jobId with the same content is the same job."""
+    job = await parts().seat_intake.accept(_requested(call))
+    state = await parts().seat_results.state(job.job_id)
+    return Answer(202, job_shown(state), {"Location": f"/api/seat-jobs/{job.job_id}"})
+
+
+@endpoint(blueprint, "GET", "seat-jobs/{jobId}", access=Access.OPERATOR, answers={200: SeatJob})
+async def get_seat_job(call: Call) -> Answer:
+    """Where a job stands, at any time."""
+    return Answer(200, job_shown(await parts().seat_results.state(call.path("jobId"))), _LIVE)
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "seat-jobs/{jobId}/results",
+    access=Access.OPERATOR,
+    answers={200: (SeatResultPage, MEDIA_TYPE)},
+    query={
+        "status": _STATUS,
+        "pageSize": Query(f"results a page; default {_DEFAULT_PAGE}", kind="count", most=_MAX_PAGE),
+        "continuationToken": Query("of the page before"),
+    },
+)
+async def list_seat_job_results(call: Call) -> Answer:
+    """What became of each user: pages of JSON, or all of it as CSV (``Accept: text/csv``)."""
+    job_id, results = call.path("jobId"), parts().seat_results
+    named = call.query.text("status")
+    status = UserStatus(named) if named else None
+    if call.prefers(MEDIA_TYPE):
+        rows = await results.all(job_id, status)
+        sheet = write(["userName", "status", "reason", "mayInstall"], (result_row(row) for row in rows))
+        return Answer(200, sheet, _LIVE, f"{MEDIA_TYPE}; charset=utf-8")
+    size, token = call.query.count("pageSize", _DEFAULT_PAGE), call.query.text("continuationToken")
+    page = await results.page(job_id, status, size, token)
+    shown = [result_shown(result) for result in page.results]
+    return Answer(200, SeatResultPage(job_id, shown, page.continuation_token), _LIVE)
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "catalog/products/{productId}/{skuId}/seats",
+    access=Access.OPERATOR,
+    answers={200: SeatList},
+    query={"tenantId": _TENANT},
+)
+async def list_product_seats(call: Call) -> Answer:
+    """All seats of a product, live from the Store."""
+    seats = await parts().live_seats.of_product(_tenant(call), _product(call))
+    return Answer(200, SeatList([seat_shown(each) for each in seats]), _LIVE)
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "catalog/products/{productId}/{skuId}/seats/{user}",
+    access=Access.OPERATOR,
+    answers={200: Seat},
+    query={"tenantId": _TENANT},
+)
+async def get_seat(call: Call) -> Answer:
+    """A user's seat of a product, live from the Store: whether the user may install."""
+    user = call.path("user").replace("%2F", "/").replace("%2f", "/")
+    return Answer(200, seat_shown(await parts().live_seats.one(_tenant(call), _product(call), user)), _LIVE)
+
+
+@endpoint(
+    blueprint,
+    "GET",
+    "seats",
+    access=Access.OPERATOR,
+    answers={200: SeatList},
+    query={"user": Query("the user's UPN", required=True), "tenantId": _TENANT},
+)
+async def list_user_seats(call: Call) -> Answer:
+    """All seats of a user, live from the Store."""
+    seats = await parts().live_seats.of_user(_tenant(call), call.query.needed("user"))
+    return Answer(200, SeatList([seat_shown(each) for each in seats]), _LIVE)
+
+
+@queue_function(blueprint, JOBS_QUEUE, SeatJobMessage)
+async def take_seat_job(message: SeatJobMessage) -> None:
+    """Accepts a job that was sent over the queue."""
+    await parts().seat_post.take(message)
+
+
+@queue_function(blueprint, TURNS_QUEUE, TurnMessage)
+async def advance_seat_jobs(message: TurnMessage) -> None:
+    """Moves on the job of a product whose turn it is."""
+    await parts().seat_course.advance(message.tenant_id, ProductKey(message.product_id, message.sku_id))
+
+
+@queue_function(blueprint, BLOCKS_QUEUE, BlockMessage)
+async def change_seats(message: BlockMessage) -> None:
+    """Deals with one block of a job's users."""
+    await parts().seat_course.work(message.job_id, message.number)
+
+
+_LIVE = {"Cache-Control": "no-store"}
+
+
+def _requested(call: Call) -> "JobRequest":
+    """The job of a request, from JSON or from CSV with the rest in the query."""
+    from shared.seats.intake import JobRequest  # noqa: PLC0415 - for the first job and not the start
+
+    media_type = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != MEDIA_TYPE:
+        if call.query.values:
+            faults = tuple(InputFault(f"?{name}", "belongs into the JSON body") for name in call.query.values)
+            raise BadRequestError("The query says what the body is to say", faults=faults)
+        body = call.body(SeatJobBody, limit=MAX_BYTES)
+        product = ProductKey(body.product_id, body.sku_id)
+        return JobRequest(body.job_id or str(uuid4()), body.tenant_id, product, body.action, in_json(body.users))
+    needed = {name: call.query.text(name) for name in ("productId", "skuId", "action")}
+    if faults := tuple(InputFault(f"?{name}", "is required") for name, value in needed.items() if not value):
+        raise BadRequestError("The query does not name the job", faults=faults)
+    product = ProductKey(call.query.needed("productId"), call.query.needed("skuId"))
+    job_id = call.query.text("jobId") or str(uuid4())
+    action = Action(call.query.needed("action"))
+    return JobRequest(job_id, call.query.text("tenantId"), product, action, _listed(call))
+
+
+def _listed(call: Call) -> UserList:
+    content = call.request.get_body()
+    if len(content) > MAX_BYTES:
+        detail = f"The body has {len(content)} bytes; at most {MAX_BYTES} are accepted"
+        raise PayloadTooLargeError(detail, faults=(InputFault("", detail),))
+    return read_users(content)
+
+
+def _tenant(call: Call) -> str:
+    return parts().seat_intake.tenant(call.query.text("tenantId"))
+
+
+def _product(call: Call) -> ProductKey:
+    return ProductKey(call.path("productId"), call.path("skuId"))

@@ -1,0 +1,160 @@
+"""Pieces of a listing: up to 50 products, fetched side by side, and written in one transaction."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from shared.catalog.basis import read_basis
+from shared.catalog.content import Content, Problem, digest
+from shared.catalog.fetching import DETAILS, LICENSE, LOCALIZED, PACKAGES, Fetched, Fetching
+from shared.catalog.landing import Landed, Landing
+from shared.catalog.record import Product, to_row
+from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS
+from shared.catalog.shelf import Shelf
+from shared.catalog.work import Tally, Todo
+from shared.clock import Clock, utc_now
+from shared.correlation import get_logger
+from shared.errors import BadGatewayError, StorekeeperError, UnavailableError
+from shared.store.business import BusinessStore
+from shared.store.errors import StoreCredentialsError, StoreError
+from shared.store.models.business import InventoryEntry, InventoryStatus
+
+_log = get_logger(__name__)
+
+
+class Wanted(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A product to be fetched. ``held`` is the digest of what is held (None: nothing is); ``same``: its entry is one
+    that was fetched already, so that whatever differs now is to be repaired.
+    """
+
+    entry: InventoryEntry
+    held: str | None = None
+    same: bool = False
+
+
+class Piece(msgspec.Struct, frozen=True, rename="camel"):
+    """The payload of a piece. ``basis`` are the settings that the pass began with; ``full``: all is looked at anew."""
+
+    basis: str
+    full: bool
+    wanted: Sequence[Wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """A product that could not be had now, and why. ``retry_after`` in seconds, where the Store named a time."""
+
+    wanted: Wanted
+    reason: str
+    hopeless: bool
+    retry_after: float | None
+
+
+class Pieces:
+    """Works on pieces."""
+
+    def __init__(
+        self, shelf: Shelf, landing: Landing, fetching: Fetching, concurrency: int, *, clock: Clock = utc_now
+    ) -> None:
+        self._shelf = shelf
+        self._landing = landing
+        self._fetching = fetching
+        self._clock = clock
+        # Of each tenant as many products at once as there are connections: a call that waits for one runs out of time.
+        self._places: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(concurrency))
+
+    async def work(self, store: BusinessStore, todo: Todo) -> None:
+        """Fetch the products of a piece and write what has changed; what could not be had is tried again later.
+
+        :raises UnavailableError: storage is away; the piece is still to be done.
+        """
+        piece = msgspec.json.decode(todo.payload, type=Piece)
+        outcomes = await asyncio.gather(*(self._one(store, piece, wanted) for wanted in piece.wanted))
+        landed = [each for each in outcomes if isinstance(each, Landed)]
+        postponed = [each for each in outcomes if isinstance(each, Postponed)]
+        given_up = [each for each in postponed if todo.attempts + 1 >= _patience(each)]
+        left = [each for each in postponed if each not in given_up]
+        landed += await asyncio.gather(*(self._give_up(store, piece.basis, each) for each in given_up))
+        if left:
+            _log.warning("%s: %d products are tried again, since %s", todo.name, len(left), left[0].reason)
+        await self._landing.land(
+            todo,
+            landed,
+            [each.wanted for each in left],
+            lambda wanted: msgspec.json.encode(Piece(piece.basis, piece.full, wanted)),
+            retry_after=max((each.retry_after or 0.0 for each in left), default=None),
+        )
+
+    async def _one(self, store: BusinessStore, piece: Piece, wanted: Wanted) -> Landed[Wanted] | Postponed:
+        """What came of one product. Never raises but where storage is away: one must not hold up the others."""
+        try:
+            async with self._places[store.tenant_id]:
+                fetched = await self._fetching.fetch(store, wanted.entry, read_basis(piece.basis))
+            return await self._judged(store, piece, wanted, fetched)
+        except StoreError as error:
+            return Postponed(wanted, str(error), isinstance(error, StoreCredentialsError), error.retry_after)
+        except UnavailableError as error:
+            if error.dependency.startswith("storage"):
+                raise
+            return Postponed(wanted, str(error), hopeless=False, retry_after=error.retry_after)
+        except StorekeeperError as error:
+            return Postponed(wanted, str(error), isinstance(error, BadGatewayError), None)
+        except Exception as error:  # noqa: BLE001 - one product must not hold up the others, whatever it is
+            _log.exception("a product could not be fetched, for a reason that nobody foresaw")
+            return Postponed(wanted, type(error).__name__, hopeless=False, retry_after=None)
+
+    async def _judged(self, store: BusinessStore, piece: Piece, wanted: Wanted, fetched: Fetched) -> Landed[Wanted]:
+        entry, content, problems = wanted.entry, fetched.content, fetched.problems
+        removed = entry.status is InventoryStatus.REMOVED
+        if problems or removed:
+            held = await self._shelf.product(store.tenant_id, entry.product_key) if wanted.held is not None else None
+            content = _merged(content, problems, held, keep_owned=removed)
+        tally = Tally(fetched=1, problems=len(problems))
+        files = [msgspec.structs.replace(file, fresh=piece.full) for file in fetched.files]
+        if digest(entry, content, problems) == wanted.held and wanted.same:
+            return Landed(wanted, tally, files=files)
+        row = to_row(
+            store.tenant_id,
+            Product(entry, content, problems, complete=True, basis=piece.basis, changed_on=self._clock()),
+        )
+        repaired = wanted.same and bool(wanted.held)
+        if repaired:
+            _log.warning("%s differed from the Store, although nothing said so; repaired", row["RowKey"])
+        return Landed(wanted, tally + Tally(changed=1, repaired=int(repaired)), row, files)
+
+    async def _give_up(self, store: BusinessStore, basis: str, postponed: Postponed) -> Landed[Wanted]:
+        """Keep what there is of a product, and say what is wrong; not complete, so that the next pass asks again."""
+        wanted = postponed.wanted
+        _log.error("a product is given up on for this pass: %s", postponed.reason)
+        held = await self._shelf.product(store.tenant_id, wanted.entry.product_key) if wanted.held is not None else None
+        problems = (Problem("product", f"could not be fetched: {postponed.reason}"[:300]),)
+        content = held.content if held else Content()
+        product = Product(wanted.entry, content, problems, complete=False, basis=basis, changed_on=self._clock())
+        return Landed(wanted, Tally(fetched=1, failed=1), to_row(store.tenant_id, product))
+
+
+def _patience(postponed: Postponed) -> int:
+    return ATTEMPTS_WITHOUT_CREDENTIALS if postponed.hopeless else ATTEMPTS
+
+
+def _merged(content: Content, problems: Sequence[Problem], held: Product | None, *, keep_owned: bool) -> Content:
+    """What was fetched, and in place of each part that could not be had the one that is held: history is kept."""
+    if held is None:
+        return content
+    parts = {problem.part for problem in problems}
+    if DETAILS in parts:
+        return held.content
+    localized = {
+        **content.localized,
+        **{
+            language: detail for language, detail in held.content.localized.items() if f"{LOCALIZED}{language}" in parts
+        },
+    }
+    package_set, licenses = content.package_set, list(content.licenses)
+    if keep_owned or PACKAGES in parts:
+        package_set, licenses = held.content.package_set, list(held.content.licenses)
+    licenses += [each for each in held.content.licenses if f"{LICENSE}{each.content_id}" in parts]
+    return Content(content.details, localized, package_set, tuple(licenses))
