@@ -6,16 +6,14 @@ import pytest
 
 from shared.store.collections import Collections
 from shared.store.errors import (
-    StoreCredentialsError,
     StoreError,
     StoreRefusedError,
-    StoreThrottledError,
     StoreUnknownError,
 )
 from shared.store.models.collections import ConsumeAnswer, OrderTransaction
 from tests.support.business import LoopbackStore, Said, Sent
 from tests.support.fixtures import names, wire
-from tests.support.publisher import KEY, TOKEN, body_of, collections_of, published
+from tests.support.publisher import CLASSES, KEY, TOKEN, body_of, collections_of, published
 
 TRACKING_ID = "3b9e2f10-7a6c-4d21-b0f3-8c5d4e6f7a81"
 
@@ -112,14 +110,6 @@ async def test_a_403_is_no_refusal_whatever_it_says(store: LoopbackStore, collec
 
     with pytest.raises(StoreUnknownError, match="Invalid Token"):
         await consume(collections)
-
-
-CLASSES: dict[int, type[StoreError]] = {
-    400: StoreRefusedError,
-    401: StoreCredentialsError,
-    429: StoreThrottledError,
-    500: StoreUnknownError,
-}
 
 
 @pytest.mark.parametrize("name", names("error-[0-9]*"))

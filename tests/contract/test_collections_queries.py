@@ -7,17 +7,14 @@ import pytest
 
 from shared.store.collections import Collections
 from shared.store.errors import (
-    StoreCredentialsError,
     StoreError,
-    StoreRefusedError,
-    StoreThrottledError,
     StoreUnknownError,
 )
 from shared.store.models.collections import AcquisitionType, CollectionsItem, ItemStatus, ProductKind
 from shared.store.paging import MAX_PAGES
 from tests.support.business import LoopbackStore, Said, Sent
 from tests.support.fixtures import names, wire
-from tests.support.publisher import KEY, SUBSCRIPTION, TOKEN, body_of, collections_of, published
+from tests.support.publisher import CLASSES, KEY, SUBSCRIPTION, TOKEN, body_of, collections_of, published
 
 IDS = ["9NABCDEF0001", "9NABCDEF0002", "CFQ7EXAMPLE1"]
 KINDS = [
@@ -194,9 +191,6 @@ async def test_an_answer_that_cannot_be_read_is_none(
 
     with pytest.raises(StoreUnknownError, match="unreadable answer"):
         await ask_v9(collections)
-
-
-CLASSES = {400: StoreRefusedError, 401: StoreCredentialsError, 429: StoreThrottledError, 500: StoreUnknownError}
 
 
 @pytest.mark.parametrize("name", names("error-[0-9]*"))

@@ -7,17 +7,14 @@ from typing import Any
 import pytest
 
 from shared.store.errors import (
-    StoreCredentialsError,
     StoreError,
-    StoreRefusedError,
-    StoreThrottledError,
     StoreUnknownError,
 )
 from shared.store.models.purchase import GrantedOrder, LineItemState, OrderState
 from shared.store.purchase import Purchase
 from tests.support.business import LoopbackStore, Said
 from tests.support.fixtures import names, wire
-from tests.support.publisher import PURCHASE_KEY, TOKEN, body_of, published, purchase_of
+from tests.support.publisher import CLASSES, PURCHASE_KEY, TOKEN, body_of, published, purchase_of
 
 
 @pytest.fixture
@@ -158,14 +155,6 @@ async def test_an_address_that_cannot_be_read_is_none_and_not_shown(
     assert "sig=" not in f"{unreadable.value!r}{unreadable.value}"
 
 
-CLASSES: dict[int, type[StoreError]] = {
-    400: StoreRefusedError,
-    401: StoreCredentialsError,
-    429: StoreThrottledError,
-    500: StoreUnknownError,
-}
-
-
 @pytest.mark.parametrize("name", names("error-[0-9]*"))
 @pytest.mark.parametrize("operation", ["grant", "orders", "clawback"])
 async def test_every_published_error_is_told_by_its_class(
@@ -174,14 +163,13 @@ async def test_every_published_error_is_told_by_its_class(
     said = published(name)
     store.says(said)
 
+    call: Any = {
+        "grant": lambda: grant(purchase),
+        "orders": lambda: purchase.orders(PURCHASE_KEY, TOKEN),
+        "clawback": lambda: purchase.get_clawback_queue(TOKEN),
+    }[operation]
     with pytest.raises(StoreError) as refusal:
-        match operation:
-            case "grant":
-                await grant(purchase)
-            case "orders":
-                await purchase.orders(PURCHASE_KEY, TOKEN)
-            case _:
-                await purchase.get_clawback_queue(TOKEN)
+        await call()
 
     assert type(refusal.value) is CLASSES[said.status]
     assert refusal.value.retry_after == (37 if said.status == 429 else None)

@@ -6,17 +6,14 @@ from typing import Any
 import pytest
 
 from shared.store.errors import (
-    StoreCredentialsError,
     StoreError,
-    StoreRefusedError,
-    StoreThrottledError,
     StoreUnknownError,
 )
 from shared.store.models.purchase import ChangeType, Recurrence, RecurrenceState
 from shared.store.purchase import Purchase
 from tests.support.business import LoopbackStore, Said
 from tests.support.fixtures import names, wire
-from tests.support.publisher import PURCHASE_KEY, SUBSCRIPTION, TOKEN, body_of, published, purchase_of
+from tests.support.publisher import CLASSES, PURCHASE_KEY, SUBSCRIPTION, TOKEN, body_of, published, purchase_of
 
 
 @pytest.fixture
@@ -152,14 +149,6 @@ async def test_an_id_that_no_path_can_carry_is_not_sent(
         await purchase.change_recurrence(PURCHASE_KEY, TOKEN, subscription, ChangeType.CANCEL)
 
     assert store.sent == []
-
-
-CLASSES: dict[int, type[StoreError]] = {
-    400: StoreRefusedError,
-    401: StoreCredentialsError,
-    429: StoreThrottledError,
-    500: StoreUnknownError,
-}
 
 
 @pytest.mark.parametrize("name", names("error-[0-9]*"))

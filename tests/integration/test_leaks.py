@@ -54,6 +54,7 @@ async def play(app: App, storage: Storage) -> None:
         body = {"xToken": await control.x_token(name, kind)}
         await app.http.post(f"/users/me/store-ids/{kind}/from-xtoken", headers=await app.player(), json=body)
     await refusals(app, player, name)
+    await entitlements(app, player, operator, name)
     revoked = await control.store_id("purchase", dead, issuedDaysAgo=20)
     await app.keep(await app.player(dead), "purchase", revoked)
     await control.revoke(revoked)
@@ -76,6 +77,24 @@ async def play(app: App, storage: Storage) -> None:
 
     await eventually(poisoned)
     assert (await app.http.delete("/users/me/store-ids/purchase", headers=player)).status_code == 204
+
+
+async def entitlements(app: App, player: Headers, operator: Headers, name: str) -> None:
+    """Keys and service tokens go to the Store with every call, and errors come back."""
+    control = app.control
+    await control.store.product("9NLEAKSPASS0", "Pass")
+    subscription = await control.store.subscribe(name, "9NLEAKSPASS0")
+    changes = f"/users/{name}/subscriptions/{subscription['id']}/changes"
+    for status, body in ((401, {}), (400, {}), (500, {"innererror": {"code": "x"}})):
+        for service, path in (("collections", "/publisherQuery$"), ("purchase", "/recurrences/query$")):
+            await control.disturb(service, {"status": status, "body": body}, path=path, times=1)
+    for _ in range(4):
+        await app.http.get("/users/me/products", params={"productId": "9NLEAKSPASS0"}, headers=player)
+        await app.http.get("/users/me/subscriptions", headers=player)
+    await control.disturb("purchase", {"drop": "after"}, path="/change$", times=1)
+    body = {"changeId": "once", "changeType": "Extend", "extensionTimeInDays": 5}
+    answer = await app.http.post(changes, headers=operator, json=body)
+    assert (answer.status_code, answer.json()["status"]) == (200, "done")
 
 
 async def refusals(app: App, player: Headers, name: str) -> None:

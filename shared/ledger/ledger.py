@@ -1,0 +1,54 @@
+"""The books of all players, as fulfilment and refunds use them."""
+
+from collections.abc import Sequence
+
+from shared.clock import Clock, utc_now
+from shared.events import Events
+from shared.ledger.corrections import Clawback, Correction, Corrections
+from shared.ledger.filing import Files
+from shared.ledger.granting import Granting
+from shared.ledger.order_lines import OrderLines
+from shared.ledger.outbox import Outbox
+from shared.ledger.record import RETAIL, Balance, Job, LineRef
+from shared.storage.tables import Table
+
+
+class Ledger:
+    """The tables ``ledger`` and ``orderlines``. All methods raise :class:`UnavailableError` where storage is away."""
+
+    def __init__(self, books: Table, order_lines: Table, events: Events, *, clock: Clock = utc_now) -> None:
+        self.files = Files(books)
+        self.outbox = Outbox(self.files, events, clock=clock)
+        self.granting = Granting(self.files, OrderLines(order_lines), events)
+        self._order_lines = OrderLines(order_lines)
+        self._corrections = Corrections(self.files, self.outbox, clock=clock)
+
+    async def balances(self, user_id: str, sandbox: str = RETAIL) -> list[Balance]:
+        """What a player holds, by product id."""
+        return await self.files.balances(user_id, sandbox)
+
+    async def job(self, user_id: str, tracking_id: str) -> Job | None:
+        """A player's fulfilment, its order lines included."""
+        return await self.files.job(user_id, tracking_id)
+
+    async def lines_of_order(self, order_id: str) -> list[LineRef]:
+        """All that anybody was granted from an order; ids are lower case, the line's empty where it is not known."""
+        return await self._order_lines.of_order(order_id)
+
+    async def unlinked_lines(self, product_id: str) -> list[LineRef]:
+        """What was granted of a product without that the Store told from which order: a refund of it needs a person."""
+        return await self._order_lines.unlinked(product_id)
+
+    async def apply_refund(self, user_id: str, lines: Sequence[LineRef], clawback: Clawback) -> Correction:
+        """Take back what a player still holds of these lines, all of one product: once for each event.
+
+        The balance may fall below zero. What is told of it is on its way, or in the outbox, when this returns.
+        """
+        return await self._corrections.apply_refund(user_id, lines, clawback)
+
+    async def restore(self, user_id: str, lines: Sequence[LineRef], clawback: Clawback) -> Correction:
+        """Give back what a chargeback took of these lines, once for each event.
+
+        A reversal that comes before its chargeback is remembered on the lines: the chargeback then takes nothing.
+        """
+        return await self._corrections.restore(user_id, lines, clawback)
