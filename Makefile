@@ -11,7 +11,7 @@ NODE_READY := node_modules/.installed
 # `make up APP_PORT=7072`, `make test PYTEST_ARGS="-k renewal"`
 PYTEST_ARGS ?=
 
-.PHONY: help install run up test test-fast bench check format reset clean
+.PHONY: help install run up test test-fast bench check format package reset clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -44,13 +44,16 @@ format: $(PYTHON_READY) ## put the code into its form, mend what can be mended
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
 
+package: $(PYTHON_READY) ## what is deployed: dist/storekeeper.zip
+	@$(PYTHON) scripts/package.py
+
 reset: ## forget the state and logs of `make up` and `make run`
 	@rm -rf .local
 	@echo ".local is gone"
 
-clean: reset ## also remove .venv, node_modules and caches
-	@rm -rf .venv node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@echo ".venv, node_modules and caches are gone"
+clean: reset ## also remove .venv, node_modules, dist and caches
+	@rm -rf .venv node_modules dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@echo ".venv, node_modules, dist and caches are gone"
 
 $(PYTHON_READY): requirements.txt requirements-dev.txt scripts/install-python scripts/find-python
 	@scripts/install-python $@
