@@ -1,0 +1,70 @@
+"""A run of the timer: the queue is read once through, and what was not settled is looked at again."""
+
+from datetime import timedelta
+
+from shared.clock import Clock, utc_now
+from shared.correlation import get_logger
+from shared.errors import StorekeeperError
+from shared.refunds.desk import Desk
+from shared.refunds.drain import Drain, Tally
+from shared.refunds.filing import RefundFiles
+from shared.storage.leases import Leases
+from shared.store.errors import StoreError
+
+LEASE = "run"
+"""The partition of the table ``refunds`` that has the lease of the one run that is worth having at a time."""
+
+LEASE_DURATION = timedelta(seconds=30)
+"""How long a run that died is waited for."""
+
+MOST_AGAIN = 1_000
+"""Events that one run looks at again, at most; the others' turn comes with the next one."""
+
+_PAGE = 100
+
+_log = get_logger(__name__)
+
+
+class Refunds:
+    """Runs. Several at once do no harm; the lease saves their work."""
+
+    def __init__(self, drain: Drain, desk: Desk, files: RefundFiles, leases: Leases, *, clock: Clock = utc_now) -> None:
+        self._drain = drain
+        self._desk = desk
+        self._files = files
+        self._leases = leases
+        self._clock = clock
+
+    async def run(self) -> Tally | None:
+        """One pass over the queue, then the events that wait; None where another run is at it.
+
+        Where the queue cannot be read, what waits is looked at all the same.
+
+        :raises UnavailableError: storage is away.
+        """
+        async with self._leases.held(LEASE) as is_ours:
+            if not is_ours:
+                return None
+            tally = Tally()
+            try:
+                tally = await self._drain.run()
+            except (StoreError, StorekeeperError) as error:
+                _log.warning("the clawback queue cannot be read: %s", error)
+            await self._look_again()
+            return tally
+
+    async def _look_again(self) -> None:
+        seen: set[tuple[str, str]] = set()
+        while len(seen) < MOST_AGAIN:
+            found = await self._files.due(self._clock(), _PAGE + len(seen))
+            waiting = [refund for refund in found if (refund.group, refund.event_id) not in seen][:_PAGE]
+            if not waiting:
+                return
+            for refund in waiting:
+                seen.add((refund.group, refund.event_id))
+                try:
+                    await self._desk.look_again(refund)
+                except (StoreError, StorekeeperError) as error:
+                    _log.warning("clawback event %s is looked at again later: %s", refund.event_id, error)
+                except Exception:  # noqa: BLE001 - one event must not hold up the others, whatever it is
+                    _log.exception("clawback event %s failed in a way nobody foresaw", refund.event_id)
