@@ -54,7 +54,7 @@ async def package(play: Play) -> str:
     """An offline app's package is fetched from the app, and its license: what a management tool distributes."""
     world, tenant = play.world, (await play.world.control.business_tenants())[0]["tenantId"]
     for key in await _catalog(play, tenant, licenseType="Offline", status="Active"):
-        answer = await _get(play, f"/catalog/products/{key}", tenantId=tenant)
+        answer = await play.get(f"/catalog/products/{key}", tenantId=tenant)
         found = [each for each in answer["packages"] if each["held"] and each["fileHash"]]
         if found and answer["licenses"]:
             break
@@ -72,7 +72,7 @@ async def package(play: Play) -> str:
     held = sum(each["held"] for each in frameworks)
     play.tell.expect("  frameworks that it needs and that are held", len(frameworks), held)
     content_id = answer["licenses"][0]["contentId"]
-    license_ = await _get(play, f"/catalog/products/{key}/offline-licenses/{content_id}", tenantId=tenant)
+    license_ = await play.get(f"/catalog/products/{key}/offline-licenses/{content_id}", tenantId=tenant)
     product_id, _, sku_id = key.partition("/")
     truth = await world.control.business_product(tenant, product_id, sku_id, "licenses")
     play.tell.require(
@@ -94,7 +94,7 @@ async def assign(play: Play) -> str:
     state = await _job(play, tenant, "assign", users)
     play.tell.expect("the job", "completedWithFailures", state["status"])
     play.tell.expect("users with a seat, and without", (USERS - BAD, BAD), (state["succeeded"], state["failed"]))
-    results = await _get(play, f"/seat-jobs/{state['jobId']}/results", status="failed")
+    results = await play.get(f"/seat-jobs/{state['jobId']}/results", status="failed")
     reasons = {each["reason"] for each in results["results"]}
     play.tell.expect("reasons of the others", {"UserNotFound"}, reasons)
     again = await _job(play, tenant, "assign", users)
@@ -144,7 +144,7 @@ async def _sync(play: Play, body: dict[str, object]) -> dict[str, Any]:
     states: list[dict[str, Any]] = []
 
     async def ended() -> bool:
-        state = await _get(play, path)
+        state = await play.get(path)
         if not states or state["seen"] != states[-1]["seen"] or state["status"] != "running":
             done = f"{state['seen']} products listed, {state['changed']} fetched"
             play.tell.say(f"{state['status']}: {done}, {state['downloadedBytes'] // 1024} KiB downloaded")
@@ -165,7 +165,7 @@ async def _job(play: Play, tenant: str, action: str, users: list[str]) -> dict[s
     state: dict[str, Any] = {}
 
     async def ended() -> bool:
-        state.update(await _get(play, path))
+        state.update(await play.get(path))
         return bool(state["status"] not in {"queued", "running"})
 
     await until("the job ends", ended, seconds=60, pause=0.2)
@@ -178,17 +178,11 @@ async def _catalog(play: Play, tenant: str, **filters: str) -> dict[str, dict[st
     token: str | None = None
     while True:
         more = {"continuationToken": token} if token else {}
-        page = await _get(play, "/catalog/products", tenantId=tenant, pageSize="100", **filters, **more)
+        page = await play.get("/catalog/products", tenantId=tenant, pageSize="100", **filters, **more)
         found |= {_key(each): each for each in page["products"]}
         token = page.get("continuationToken")
         if not token:
             return found
-
-
-async def _get(play: Play, path: str, **query: str) -> dict[str, Any]:
-    answer = await play.world.call("GET", path, play.operator, query=query)
-    found: dict[str, Any] = answer.raise_for_status().json()
-    return found
 
 
 def _key(product: dict[str, str]) -> str:

@@ -80,7 +80,7 @@ async def renewal(play: Play) -> str:
     world, since = play.world, await play.world.control.last_seen()
     crew = [f"crew-{number}" for number in range(CREW)]
     old, fresh = await play.issued(crew), await play.issued(["anna", "ben"])
-    await world.fire_renewal_timer()
+    await world.fire_timer("plan_renewals")
 
     async def all_renewed() -> bool:
         return not set((await play.issued(crew)).items()) & set(old.items())
@@ -91,7 +91,7 @@ async def renewal(play: Play) -> str:
     moved = sum(new[name] > old[name] for name in old)
     play.tell.expect("due keys whose issuedOn moved forward", CREW, moved)
     play.tell.expect("fresh keys that changed", 0, _changed(fresh, await play.issued(["anna", "ben"])))
-    await world.fire_renewal_timer()
+    await world.fire_timer("plan_renewals")
     await asyncio.sleep(0.5)
     calls = await world.control.count(path=RENEW, since=since)
     play.tell.expect("renewals that the Store was asked for, two timer runs later", CREW, calls)
@@ -104,10 +104,10 @@ async def revoked(play: Play) -> str:
     key = await world.control.store_id("collections", "rita", issuedDaysAgo=15)
     await play.put("rita", key)
     await world.control.revoke(key)
-    await world.fire_renewal_timer()
+    await world.fire_timer("plan_renewals")
     await play.until_status("rita", "reissueNeeded")
     for _ in range(2):
-        await world.fire_renewal_timer()
+        await world.fire_timer("plan_renewals")
         await asyncio.sleep(0.5)
     events = await world.take_events()
     about = [(event["type"], event["data"]["userId"]) for event in events]
@@ -128,7 +128,7 @@ async def crash(play: Play) -> str:
     await asyncio.gather(*(play.put(player, key) for player, key in zip(crowd, keys, strict=True)))
     play.crowd, play.before_crash = await play.issued(crowd), await world.control.last_seen()
     await world.control.disturb("collections", {"latencyMs": 3000}, path=RENEW, after=CROWD // 3)
-    await world.fire_renewal_timer()
+    await world.fire_timer("plan_renewals")
 
     async def under_way() -> bool:
         return any(fault["applied"] >= CROWD // 4 for fault in await world.control.faults())
@@ -189,7 +189,7 @@ async def recovery(play: Play) -> str:
     world, crowd = play.world, [f"crowd-{number}" for number in range(CROWD)]
 
     async def all_renewed() -> bool:
-        await world.fire_renewal_timer()
+        await world.fire_timer("plan_renewals")
         await asyncio.sleep(0.5)
         return _changed(play.crowd, await play.issued(crowd)) == CROWD
 
@@ -209,9 +209,15 @@ async def retired_certificate(play: Play) -> str:
     key = await world.control.store_id("purchase", "carl", issuedDaysAgo=15)
     await play.put("carl", key, "purchase")
     await world.control.rotate_signing_certificate(retire_old=True)
-    await world.fire_renewal_timer()
+    await world.fire_timer("plan_renewals")
     await play.until_status("carl", "reissueNeeded", "purchase")
-    about = [event["data"]["userId"] for event in await world.take_events()]
+    about: list[str] = []
+
+    async def told() -> bool:
+        about.extend(event["data"]["userId"] for event in await world.take_events())
+        return bool(about)
+
+    await until("the event is there", told)
     play.tell.expect("events", ["carl"], about)
     fresh = await world.control.store_id("purchase", "carl")
     again = await play.put("carl", fresh, "purchase")

@@ -1,6 +1,7 @@
 """What the steps of the guided run share: the callers, what one step hands to the next, and common questions."""
 
 import asyncio
+from typing import Any
 
 from local.demo.narrator import Narrator
 from local.demo.world import Bearer, World, until
@@ -19,6 +20,14 @@ class Play:
         self.crowd: dict[str, str] = {}
         self.before_crash = 0
         self.seats_product: dict[str, str] = {}
+        self.orders: dict[str, str] = {}
+        self.cut_off = ""
+
+    async def get(self, path: str, **query: str) -> dict[str, Any]:
+        """What the app answers to an operator."""
+        answer = await self.world.call("GET", path, self.operator, query=query)
+        found: dict[str, Any] = answer.raise_for_status().json()
+        return found
 
     async def put(self, user: str, key: str, kind: str = "collections") -> dict[str, str]:
         """Hand in a key for a player, as an operator; the app's answer."""

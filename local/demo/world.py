@@ -86,7 +86,8 @@ class World:
         self._starts += 1
         name = "app" if self._starts == 1 else f"app-{self._starts}"
         # Timers are fired by hand, at moments of this run's choosing; their own schedules must not come in between.
-        never = dict.fromkeys(("KEY_RENEWAL_SCHEDULE", "CATALOG_SYNC_SCHEDULE"), NEW_YEAR)
+        timers = ("KEY_RENEWAL_SCHEDULE", "CATALOG_SYNC_SCHEDULE", "REFUND_SCHEDULE", "SWEEP_SCHEDULE")
+        never = dict.fromkeys(timers, NEW_YEAR)
         process = await self.servers.start_app(never, name=name)
         self._running = Running(process, httpx.AsyncClient(base_url=f"{process.url}/api", timeout=60))
 
@@ -124,9 +125,9 @@ class World:
         answer = await self.call("GET", f"/users/{user}/store-ids", bearer)
         return {each["kind"]: each for each in answer.raise_for_status().json()["storeIds"]}
 
-    async def fire_renewal_timer(self) -> None:
-        """Run the renewal timer now, by the local host's admin endpoint, and wait for its end."""
-        url = f"{self.app.url}/admin/functions/plan_renewals?wait=true"
+    async def fire_timer(self, function: str) -> None:
+        """Run a timer now, by the local host's admin endpoint, and wait for its end."""
+        url = f"{self.app.url}/admin/functions/{function}?wait=true"
         (await self._app().client.post(url)).raise_for_status()
 
     # The callers and the game
@@ -147,6 +148,10 @@ class World:
         return str(answer.raise_for_status().json()["key"])
 
     # The storage, as the publisher's own systems and an administrator see it
+
+    async def put_message(self, queue: str, content: str) -> None:
+        """Put a message, as another back end of the publisher's does."""
+        await self._queues.get_queue_client(queue).send_message(content)
 
     async def take_events(self) -> list[dict[str, Any]]:
         """The events that wait in the queue, taken out as the publisher's consumer would."""

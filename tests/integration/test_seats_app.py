@@ -359,13 +359,10 @@ async def _given_up(caller: Caller, job_id: str) -> str:
 
 async def _long_afterwards(storage: Storage, job_id: str) -> int:
     """Have the claims of dead workers run out, as time would; how many blocks were not done with."""
+    mine = f"PartitionKey eq '{job_id}' and RowKey ge"
     async with TableServiceClient.from_connection_string(storage.connection_string) as service:
         table = service.get_table_client("seatjobs")
-        todos = [
-            row
-            async for row in table.query_entities(
-                f"PartitionKey eq '{job_id}' and RowKey ge 'todo|' and RowKey lt 'todo|~'"
-            )
-        ]
+        todos = [row async for row in table.query_entities(f"{mine} 'todo|' and RowKey lt 'todo|~'")]
+        waiting = [row async for row in table.query_entities(f"{mine} 'wait|' and RowKey lt 'wait|~'")]
         await asyncio.gather(*(table.update_entity({**row, "due": "2020-01-01T00:00:00Z"}) for row in todos))
-    return left
+    return len(todos) + len(waiting)
