@@ -110,7 +110,7 @@ def _welcome(servers: stack.Servers, app: processes.Server, tokens: dict[str, Pa
 Storekeeper is up. Ctrl-C stops everything.
 
   app         {app.url}/api      (its OpenAPI document: {app.url}/api/openapi.json)
-  emulator    {emulator}    (Entra, Key Vault, Collections, Purchase; its CA: {ca})
+  emulator    {emulator}    (Entra, Key Vault, the Store; its CA: {ca})
   Azurite     {azurite_.blob}  {azurite_.queue}  {azurite_.table}
   state       {_shown(folder)}/  ({kept} kept from before; `make reset` forgets everything)
   logs        {_shown(app.log)}  {_shown(servers.emulator.log)}  {_shown(azurite_.server.log)}

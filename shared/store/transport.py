@@ -95,9 +95,9 @@ class Transport:
                     limit.reschedule(asyncio.get_running_loop().time() + TOTAL_TIMEOUT)
                     request = httpx.Request(method, root, headers=sent, content=content, extensions=extensions)
                     under_way = True
-                    answer = await _exchange(connection, request)
+                    answered = await _exchange(connection, request)
                     under_way = False
-                    return answer
+                    return answered
                 finally:
                     self._connections.give(connection, broken=under_way)
         except (httpx.HTTPError, httpx.InvalidURL, _TooLargeError, TimeoutError) as error:

@@ -16,6 +16,9 @@ from tests.support.polling import eventually
 
 LEASE = ("--queue-lease-seconds", "2")
 
+PUBLISHER_ALONE = {"BUSINESS_TENANTS": "[]"}
+"""One Entra app to be asked for, not one for each organisation."""
+
 
 class Account:
     """An Azurite of our own, with a folder, so that it can be stopped and be the same again."""
@@ -147,7 +150,7 @@ async def test_storage_away_is_told_and_comes_back_by_itself(
         outage(await app.http.get("/users/me/store-ids", headers=player), "storage-tables")
         outage(await app.put(player, "purchase", key), "storage-tables")
         outage(await app.http.delete("/users/me/store-ids/collections", headers=player), "storage-tables")
-        assert unavailable(await checks(app)) == {"storage-queues", "storage-tables"}
+        assert unavailable(await checks(app)) == {"storage-blobs", "storage-queues", "storage-tables"}
         assert (await app.http.post("/tokens/collections", headers=player)).status_code == 200
         assert (await app.http.get("/health")).status_code == 200
 
@@ -163,13 +166,13 @@ async def test_a_cold_app_starts_without_its_storage(stack: Servers, control: Co
     setting += f"TableEndpoint={nowhere};BlobEndpoint={nowhere};"
     async with started(stack, "storeless", {"AzureWebJobsStorage": setting}) as app:
         outage(await app.http.get("/users/me/store-ids", headers=await app.player()), "storage-tables")
-        assert unavailable(await checks(app)) == {"storage-queues", "storage-tables"}
+        assert unavailable(await checks(app)) == {"storage-blobs", "storage-queues", "storage-tables"}
 
 
 async def test_the_vault_away_is_told_and_comes_back_by_itself(
     stack: Servers, account: Account, control: Control
 ) -> None:
-    async with started(stack, "vaultless", account.setting) as app:
+    async with started(stack, "vaultless", account.setting | PUBLISHER_ALONE) as app:
         name = unique()
         player, key = await app.player(name), await control.store_id("collections", name)
         await control.disturb("vault", {"drop": "before"})
@@ -192,7 +195,7 @@ async def test_the_vault_away_is_told_and_comes_back_by_itself(
 async def test_entra_away_is_told_by_its_name_and_comes_back_by_itself(
     stack: Servers, account: Account, control: Control
 ) -> None:
-    async with started(stack, "entraless", account.setting) as app:
+    async with started(stack, "entraless", account.setting | PUBLISHER_ALONE) as app:
         name = unique()
         player = await app.player(name)
         await app.keep(player, "collections", await control.store_id("collections", name))

@@ -92,8 +92,8 @@ async def entitlements(app: App, player: Headers, operator: Headers, name: str) 
         await app.http.get("/users/me/products", params={"productId": "9NLEAKSPASS0"}, headers=player)
         await app.http.get("/users/me/subscriptions", headers=player)
     await control.disturb("purchase", {"drop": "after"}, path="/change$", times=1)
-    body = {"changeId": "once", "changeType": "Extend", "extensionTimeInDays": 5}
-    answer = await app.http.post(changes, headers=operator, json=body)
+    change = {"changeId": "once", "changeType": "Extend", "extensionTimeInDays": 5}
+    answer = await app.http.post(changes, headers=operator, json=change)
     assert (answer.status_code, answer.json()["status"]) == (200, "done")
 
 
