@@ -10,11 +10,13 @@ NODE_READY := node_modules/.installed
 
 # `make up APP_PORT=7072`, `make test PYTEST_ARGS="-k renewal"`
 PYTEST_ARGS ?=
+# Each process has servers of its own, and the tests of a file stay together.
+TEST_PROCESSES ?= 3
 
-.PHONY: help install run up test test-fast bench check format package reset clean
+.PHONY: help install run up test test-fast test-faults bench check format package reset clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 install: $(PYTHON_READY) $(NODE_READY) ## install what is missing, and nothing else
 
@@ -25,10 +27,13 @@ up: $(PYTHON_READY) $(NODE_READY) ## start everything and leave it running; Ctrl
 	@$(PYTHON) -m local.up
 
 test: $(PYTHON_READY) $(NODE_READY) ## the whole test suite, on servers of its own
-	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+	@$(PYTHON) -m pytest -n $(TEST_PROCESSES) --dist loadfile $(PYTEST_ARGS)
 
 test-fast: $(PYTHON_READY) ## the tests that need no server
 	@$(PYTHON) -m pytest tests/unit tests/contract $(PYTEST_ARGS)
+
+test-faults: $(PYTHON_READY) $(NODE_READY) ## 1,000 runs in which the app is killed at every await (FAULT_RUNS, FAULT_SEED)
+	@$(PYTHON) -m tests.faults
 
 bench: $(PYTHON_READY) $(NODE_READY) ## the benchmarks; also written to benchmarks/results.json
 	@$(PYTHON) -m benchmarks

@@ -18,16 +18,17 @@ from functions.catalog_shapes import (
 from functions.http.answers import Answer
 from functions.http.endpoints import Access, Call, endpoint
 from functions.http.queries import Query
+from functions.http.tenants import TENANT, tenant_named, tenant_of, tenants
 from functions.parts import parts, settings
 from functions.queues import queue_function
 from shared.catalog.messages import DOWNLOADS_QUEUE, PASSES_QUEUE, PIECES_QUEUE, WorkMessage
 from shared.correlation import correlated, get_logger
 from shared.errors import BadRequestError, InputFault, NotFoundError
 from shared.store.models.business import InventoryStatus, LicenseType, ProductKey
+from shared.tenants import SWITCHED_OFF
 
 blueprint = Blueprint()
 
-_TENANT = Query("the tenant; optional where one is configured")
 _LANGUAGE = Query("one of the languages of CATALOG_LANGUAGES, such as en-us")
 _DEFAULT_PAGE, _MAX_PAGE = 50, 200
 
@@ -41,7 +42,7 @@ _log = get_logger(__name__)
     access=Access.OPERATOR,
     answers={200: CatalogPage},
     query={
-        "tenantId": _TENANT,
+        "tenantId": TENANT,
         "licenseType": Query("only products so licensed", choices=tuple(LicenseType)),
         "status": Query("only products of this status", choices=tuple(InventoryStatus)),
         "search": Query("only products with this in their name, in any language and letter case"),
@@ -55,7 +56,7 @@ async def list_products(call: Call) -> Answer:
     from shared.catalog import tokens  # noqa: PLC0415 - not at the start of the app
     from shared.catalog.reading import Filters  # noqa: PLC0415 - not at the start of the app
 
-    tenant_id, query = _tenant(call), call.query
+    tenant_id, query = tenant_of(call), call.query
     language = (query.text("language") or "").lower() or None
     filters = Filters(query.text("licenseType"), query.text("status"), query.text("search"))
     question = (tenant_id, filters.license_type, filters.status, filters.search)
@@ -78,14 +79,14 @@ async def list_products(call: Call) -> Answer:
     "catalog/products/{productId}/{skuId}",
     access=Access.OPERATOR,
     answers={200: ProductPage},
-    query={"tenantId": _TENANT, "language": _LANGUAGE},
+    query={"tenantId": TENANT, "language": _LANGUAGE},
 )
 async def get_product(call: Call) -> Answer:
     """All that is held of a product: inventory, details, localized details, images, packages, licenses held."""
     from shared.catalog.files import artwork_name  # noqa: PLC0415 - not at the start of the app
     from shared.catalog.record import summary  # noqa: PLC0415 - not at the start of the app
 
-    tenant_id = _tenant(call)
+    tenant_id = tenant_of(call)
     language = (call.query.text("language") or "").lower() or None
     if language and language not in settings().catalog_languages:
         raise _bad("?language", f"expected one of {', '.join(settings().catalog_languages)}")
@@ -103,12 +104,12 @@ async def get_product(call: Call) -> Answer:
     "catalog/products/{productId}/{skuId}/packages/{packageId}/content",
     access=Access.OPERATOR,
     answers={302: None},
-    query={"tenantId": _TENANT},
+    query={"tenantId": TENANT},
 )
 async def get_package_content(call: Call) -> Answer:
     """Leads to a package or framework, by an address that is good for five minutes; its hash is in ``Digest``."""
     reading = parts().catalog_reading
-    package = await reading.package(_tenant(call), _product(call), _part(call, "packageId"))
+    package = await reading.package(tenant_of(call), _product(call), _part(call, "packageId"))
     headers = {"Location": await reading.package_address(package), "Cache-Control": "no-store"}
     if package.sha256:
         headers["Digest"] = digest_header(package.sha256)
@@ -121,12 +122,12 @@ async def get_package_content(call: Call) -> Answer:
     "catalog/products/{productId}/{skuId}/offline-licenses/{contentId}",
     access=Access.OPERATOR,
     answers={200: License},
-    query={"tenantId": _TENANT},
+    query={"tenantId": TENANT},
 )
 async def get_offline_license(call: Call) -> Answer:
     """An offline license with its blob in the clear."""
     product = _product(call)
-    kept, blob = await parts().catalog_reading.license(_tenant(call), product, _part(call, "contentId"))
+    kept, blob = await parts().catalog_reading.license(tenant_of(call), product, _part(call, "contentId"))
     shown_license = license_in_the_clear(product.product_id, product.sku_id, kept, blob)
     return Answer(200, shown_license, {"Cache-Control": "no-store"})
 
@@ -135,9 +136,9 @@ async def get_offline_license(call: Call) -> Answer:
 async def start_sync(call: Call) -> Answer:
     """Begins a pass over one tenant's catalogue or over all; where passes run already, leads to those."""
     request = call.body(SyncRequest)
-    tenant_ids = _tenants() if request.tenant_id is None else [_known(request.tenant_id)]
+    tenant_ids = tenants() if request.tenant_id is None else [tenant_named(request.tenant_id, "/tenantId")]
     if not tenant_ids:
-        raise NotFoundError("The Store for Business half is switched off: BUSINESS_TENANTS is empty")
+        raise NotFoundError(SWITCHED_OFF)
     started = await parts().catalog_starting.start(tenant_ids, full=request.full)
     headers = {"Location": f"/api/catalog/syncs/{started.sync_id}"}
     return Answer(202, SyncStarted(started.sync_id, started.begun), headers)
@@ -149,12 +150,12 @@ async def start_sync(call: Call) -> Answer:
     "catalog/syncs/{syncId}",
     access=Access.OPERATOR,
     answers={200: SyncState},
-    query={"tenantId": _TENANT},
+    query={"tenantId": TENANT},
 )
 async def get_sync(call: Call) -> Answer:
     """How far a pass is, in all and for each tenant."""
     named = call.query.text("tenantId")
-    tenant_ids = _tenants() if named is None else [_known(named)]
+    tenant_ids = tenants() if named is None else [tenant_of(call)]
     passes = await parts().catalog_starting.find(tenant_ids, call.path("syncId"))
     if not passes:
         raise NotFoundError("No such pass; passes are forgotten 30 days after their end")
@@ -166,9 +167,9 @@ async def get_sync(call: Call) -> Answer:
 async def plan_catalog_syncs(timer: TimerRequest) -> None:
     """Begins a pass over every tenant's catalogue."""
     with correlated():
-        if not _tenants():
+        if not tenants():
             return
-        started = await parts().catalog_starting.start(_tenants())
+        started = await parts().catalog_starting.start(tenants())
         _log.info("pass %s %s", started.sync_id, "begun" if started.begun else "runs already")
 
 
@@ -188,29 +189,6 @@ async def fetch_products(message: WorkMessage) -> None:
 async def download_files(message: WorkMessage) -> None:
     """Downloads some artwork or packages."""
     await parts().catalog_working.carry_out(message)
-
-
-def _tenants() -> list[str]:
-    return [identity.tenant_id for identity in settings().business_tenants]
-
-
-def _known(tenant_id: str) -> str:
-    if tenant_id not in _tenants():
-        raise NotFoundError("No such tenant is configured")
-    return tenant_id
-
-
-def _tenant(call: Call) -> str:
-    """The tenant that a call is about: the one it names, or the only one."""
-    named = call.query.text("tenantId")
-    if named is not None:
-        return _known(named)
-    tenant_ids = _tenants()
-    if len(tenant_ids) > 1:
-        raise _bad("?tenantId", "is required, since more than one tenant is configured")
-    if not tenant_ids:
-        raise NotFoundError("The Store for Business half is switched off: BUSINESS_TENANTS is empty")
-    return tenant_ids[0]
 
 
 def _product(call: Call) -> ProductKey:

@@ -9,6 +9,7 @@ from azure.functions import Blueprint
 from functions.http.answers import Answer
 from functions.http.endpoints import Access, Call, endpoint
 from functions.http.queries import Query
+from functions.http.tenants import TENANT, tenant_named, tenant_of
 from functions.parts import parts
 from functions.queues import queue_function
 from functions.seat_shapes import (
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 
 blueprint = Blueprint()
 
-_TENANT = Query("the tenant; optional where one is configured")
 _STATUS = Query("only users of this status", choices=tuple(UserStatus))
 _DEFAULT_PAGE, _MAX_PAGE = 1000, 5000
 
@@ -110,11 +110,11 @@ async def list_seat_job_results(call: Call) -> Answer:
     "catalog/products/{productId}/{skuId}/seats",
     access=Access.OPERATOR,
     answers={200: SeatList},
-    query={"tenantId": _TENANT},
+    query={"tenantId": TENANT},
 )
 async def list_product_seats(call: Call) -> Answer:
     """All seats of a product, live from the Store."""
-    seats = await parts().live_seats.of_product(_tenant(call), _product(call))
+    seats = await parts().live_seats.of_product(tenant_of(call), _product(call))
     return Answer(200, SeatList([seat_shown(each) for each in seats]), _LIVE)
 
 
@@ -124,12 +124,12 @@ async def list_product_seats(call: Call) -> Answer:
     "catalog/products/{productId}/{skuId}/seats/{user}",
     access=Access.OPERATOR,
     answers={200: Seat},
-    query={"tenantId": _TENANT},
+    query={"tenantId": TENANT},
 )
 async def get_seat(call: Call) -> Answer:
     """A user's seat of a product, live from the Store: whether the user may install."""
     user = call.path("user").replace("%2F", "/").replace("%2f", "/")
-    return Answer(200, seat_shown(await parts().live_seats.one(_tenant(call), _product(call), user)), _LIVE)
+    return Answer(200, seat_shown(await parts().live_seats.one(tenant_of(call), _product(call), user)), _LIVE)
 
 
 @endpoint(
@@ -138,11 +138,11 @@ async def get_seat(call: Call) -> Answer:
     "seats",
     access=Access.OPERATOR,
     answers={200: SeatList},
-    query={"user": Query("the user's UPN", required=True), "tenantId": _TENANT},
+    query={"user": Query("the user's UPN", required=True), "tenantId": TENANT},
 )
 async def list_user_seats(call: Call) -> Answer:
     """All seats of a user, live from the Store."""
-    seats = await parts().live_seats.of_user(_tenant(call), call.query.needed("user"))
+    seats = await parts().live_seats.of_user(tenant_of(call), call.query.needed("user"))
     return Answer(200, SeatList([seat_shown(each) for each in seats]), _LIVE)
 
 
@@ -178,14 +178,15 @@ def _requested(call: Call) -> "JobRequest":
             raise BadRequestError("The query says what the body is to say", faults=faults)
         body = call.body(SeatJobBody, limit=MAX_BYTES)
         product = ProductKey(body.product_id, body.sku_id)
-        return JobRequest(body.job_id or str(uuid4()), body.tenant_id, product, body.action, in_json(body.users))
+        tenant_id = tenant_named(body.tenant_id, "/tenantId")
+        return JobRequest(body.job_id or str(uuid4()), tenant_id, product, body.action, in_json(body.users))
     needed = {name: call.query.text(name) for name in ("productId", "skuId", "action")}
     if faults := tuple(InputFault(f"?{name}", "is required") for name, value in needed.items() if not value):
         raise BadRequestError("The query does not name the job", faults=faults)
     product = ProductKey(call.query.needed("productId"), call.query.needed("skuId"))
     job_id = call.query.text("jobId") or str(uuid4())
     action = Action(call.query.needed("action"))
-    return JobRequest(job_id, call.query.text("tenantId"), product, action, _listed(call))
+    return JobRequest(job_id, tenant_of(call), product, action, _listed(call))
 
 
 def _listed(call: Call) -> UserList:
@@ -194,10 +195,6 @@ def _listed(call: Call) -> UserList:
         detail = f"The body has {len(content)} bytes; at most {MAX_BYTES} are accepted"
         raise PayloadTooLargeError(detail, faults=(InputFault("", detail),))
     return read_users(content)
-
-
-def _tenant(call: Call) -> str:
-    return parts().seat_intake.tenant(call.query.text("tenantId"))
 
 
 def _product(call: Call) -> ProductKey:

@@ -68,8 +68,9 @@ class Poison:
 
         :raises UnavailableError: storage is away.
         """
-        await self.record(queue, body, reason)
-        await self._poison[queue].send_text(body.decode(errors="replace"))
+        text = body.decode(errors="replace")
+        await self.record(queue, text.encode(), reason)
+        await self._poison[queue].send_text(text)
 
     async def list(self) -> list[Poisoned]:
         """The oldest messages of each poison queue, at most 32 of each (Azure shows no more without taking them).

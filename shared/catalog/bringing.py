@@ -10,19 +10,26 @@ import msgspec
 
 from shared.catalog.content import Problem
 from shared.catalog.downloader import Downloader, WrongFileError
+from shared.catalog.fetching import is_about_product
 from shared.catalog.files import PACKAGES, File, artwork_name, every_package, package_name
 from shared.catalog.landing import Landed, Landing, settle
+from shared.catalog.postponing import Reason, reason_of
 from shared.catalog.record import to_row
 from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS
 from shared.catalog.shelf import Shelf
 from shared.catalog.work import Tally, Todo
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
-from shared.errors import BadGatewayError, StorekeeperError, UnavailableError
+from shared.errors import UnavailableError
 from shared.storage.transactions import ConflictError, Operation
 from shared.store.business import BusinessStore
 from shared.store.downloads import AddressExpiredError
-from shared.store.errors import StoreAnswer, StoreCredentialsError, StoreError, StoreRefusedError
+from shared.store.errors import StoreAnswer, StoreRefusedError
+
+BUDGET = 480.0
+"""Seconds in which a worker brings the files of a piece: functions are ended (host.json), and a file that takes longer
+would be begun anew for ever.
+"""
 
 HEARTBEAT = 20.0
 """Seconds between two signs of life of one who downloads."""
@@ -39,9 +46,7 @@ _log = get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Postponed:
     file: File
-    reason: str
-    hopeless: bool
-    retry_after: float | None
+    why: Reason
 
 
 @dataclass(slots=True)
@@ -65,50 +70,43 @@ class Bringing:
         :raises UnavailableError: storage is away; the piece is still to be done.
         """
         files = msgspec.json.decode(todo.payload, type=list[File])
+        deadline = asyncio.get_running_loop().time() + BUDGET
         async with self._alive(todo) as watched:
-            outcomes = await asyncio.gather(*(self._one(store, file) for file in files))
+            outcomes = await asyncio.gather(*(self._one(store, file, deadline) for file in files))
         todo = watched.todo
         landed = [each for each in outcomes if isinstance(each, Landed)]
         postponed = [each for each in outcomes if isinstance(each, _Postponed)]
         given_up = [
             each
             for each in postponed
-            if todo.attempts + 1 >= (ATTEMPTS_WITHOUT_CREDENTIALS if each.hopeless else ATTEMPTS)
+            if todo.attempts + 1 >= (ATTEMPTS_WITHOUT_CREDENTIALS if each.why.hopeless else ATTEMPTS)
         ]
         left = [each for each in postponed if each not in given_up]
         for each in given_up:
-            _log.error("a file is given up on for this pass: %s", each.reason)
-            problem = Problem(each.file.problem_part, f"could not be downloaded: {each.reason}"[:_LONGEST_REASON])
+            _log.error("a file is given up on for this pass: %s", each.why.text)
+            problem = Problem(each.file.problem_part, f"could not be downloaded: {each.why.text}"[:_LONGEST_REASON])
             await self._note(store, each.file, problem, complete=False)
             landed.append(Landed(each.file, Tally(failed=1)))
         if left:
-            _log.warning("%s: %d files are tried again, since %s", todo.name, len(left), left[0].reason)
+            _log.warning("%s: %d files are tried again, since %s", todo.name, len(left), left[0].why.text)
         await self._landing.land(
             todo,
             landed,
             [each.file for each in left],
             msgspec.json.encode,
-            retry_after=max((each.retry_after or 0.0 for each in left), default=None),
+            retry_after=max((each.why.retry_after or 0.0 for each in left), default=None),
         )
 
-    async def _one(self, store: BusinessStore, file: File) -> Landed[File] | _Postponed:
+    async def _one(self, store: BusinessStore, file: File, deadline: float) -> Landed[File] | _Postponed:
         """What came of one file. Never raises but where storage is away: one must not hold up the others."""
         try:
-            size = await self._downloader.bring(file, lambda: _another_address(store, file))
-        except (WrongFileError, StoreRefusedError, AddressExpiredError) as error:
+            async with asyncio.timeout_at(deadline):
+                size = await self._downloader.bring(file, lambda: _another_address(store, file))
+        except Exception as error:  # noqa: BLE001 - one file must not hold up the others, whatever it is
+            if not _is_lasting(error):
+                return _Postponed(file, reason_of(error))
             await self._note(store, file, Problem(file.problem_part, str(error)[:_LONGEST_REASON]), complete=True)
             return Landed(file, Tally(problems=1))
-        except StoreError as error:
-            return _Postponed(file, str(error), isinstance(error, StoreCredentialsError), error.retry_after)
-        except UnavailableError as error:
-            if error.dependency.startswith("storage"):
-                raise
-            return _Postponed(file, str(error), hopeless=False, retry_after=error.retry_after)
-        except StorekeeperError as error:
-            return _Postponed(file, str(error), isinstance(error, BadGatewayError), None)
-        except Exception as error:  # noqa: BLE001 - one file must not hold up the others, whatever it is
-            _log.exception("a file could not be downloaded, for a reason that nobody foresaw")
-            return _Postponed(file, type(error).__name__, hopeless=False, retry_after=None)
         return Landed(file, Tally(files=int(size > 0), downloaded_bytes=size))
 
     async def _note(self, store: BusinessStore, file: File, problem: Problem, *, complete: bool) -> None:
@@ -155,6 +153,12 @@ class Bringing:
                 _log.warning("no sign of life could be given: %s", error)
             else:
                 watched.todo = replace(later, etag=etag)
+
+
+def _is_lasting(error: Exception) -> bool:
+    """Whether another try would come to the same."""
+    refused = isinstance(error, StoreRefusedError) and is_about_product(error)
+    return refused or isinstance(error, WrongFileError | AddressExpiredError)
 
 
 async def _another_address(store: BusinessStore, file: File) -> str:

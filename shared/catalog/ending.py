@@ -83,8 +83,9 @@ class Ending:
             data = msgspec.json.decode(row["data"], type=CatalogSyncedData)
             await self._events.send(catalog_synced(data, from_iso(row["endedOn"])))
             for prefix in ("done", "page"):
-                # Ids sort by time: whatever older passes left behind goes too.
-                await self._shelf.sweep_rows(tenant_id, f"{prefix}|", f"{prefix}|{data.sync_id}|~")
+                # None but its own: the next pass may run by now, and its id need not sort behind this one's.
+                start = f"{prefix}|{data.sync_id}|"
+                await self._shelf.sweep_rows(tenant_id, start, start + "~")
             oldest = f"{self._clock() - KEPT_FOR:%Y%m%dT%H%M%SZ}"
             await self._shelf.sweep_rows(tenant_id, pass_row_name(""), pass_row_name(oldest))
             await self._shelf.sweep_rows(tenant_id, row["RowKey"], row["RowKey"] + " ")

@@ -1,7 +1,7 @@
 """A product, fetched from the Store: details, localized details, packages, licenses, side by side.
 
-What the Store definitively refuses is a problem of the product and holds up nothing else of it; anything else
-(throttled, no answer, no token) raises, and the product is tried again.
+What the Store definitively refuses (400, 404, 409: reference, "Operations") is a problem of the product and holds up
+nothing else of it; anything else (throttled, no answer, no token, 403) raises, and the product is tried again.
 """
 
 import asyncio
@@ -30,6 +30,8 @@ LOCALIZED = "localized:"
 LICENSE = "license:"
 
 _LONGEST_REASON = 300
+_DEFINITIVE = frozenset({None, 400, 404, 409, 410})
+"""Statuses; None where we ourselves find that the Store no longer has something."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +54,7 @@ class Fetching:
 
         Of a product that was removed from the inventory nothing is asked that only owners get.
 
-        :raises StoreError: not refused, but not to be had now.
+        :raises StoreError: not to be had now, though not refused for good.
         :raises StorekeeperError: no token, or no data key for a license.
         """
         key, owned = entry.product_key, entry.status is not InventoryStatus.REMOVED
@@ -115,10 +117,17 @@ async def _asked[T](part: str, ask: Callable[[], Awaitable[T]]) -> T | Problem:
     try:
         return await ask()
     except StoreRefusedError as refusal:
+        if not is_about_product(refusal):
+            raise
         return Problem(part, str(refusal)[:_LONGEST_REASON])
     except ValueError as error:
         # An id that no path can carry: the Store lists it, and nobody can ask for it.
         return Problem(part, str(error)[:_LONGEST_REASON])
+
+
+def is_about_product(refusal: StoreRefusedError) -> bool:
+    """Whether the Store says no to the product; else (403, say) to us, which whoever manages the tenant may mend."""
+    return refusal.answer.status in _DEFINITIVE
 
 
 async def _nothing() -> None:

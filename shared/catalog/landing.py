@@ -71,8 +71,11 @@ class Landing:
         encode: Callable[[Sequence[T]], bytes],
         *,
         retry_after: float | None = None,
+        tried: bool = True,
     ) -> bool:
         """Write what came of a piece; what is ``left`` of it is tried again later. False where somebody else was first.
+
+        ``tried`` is False where nothing of that was asked for, so that it counts as no attempt.
 
         More than one transaction holds is written by several, each of which leaves the rest in the piece's row.
 
@@ -86,7 +89,7 @@ class Landing:
             after = todo
             if not batches and left:
                 again = self._clock() + timedelta(seconds=delay)
-                after = replace(todo, attempts=todo.attempts + 1, not_before=again)
+                after = replace(todo, attempts=todo.attempts + tried, not_before=again)
             following = _downloads(todo, batch)
             try:
                 etags = await self._shelf.table.commit(

@@ -4,30 +4,31 @@ A page is written in one transaction: its pieces, which entries it named, and wh
 that is killed goes on from its last page, and what it named before is not fetched twice.
 """
 
-import asyncio
 import random
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
 from shared.catalog.content import stamp
 from shared.catalog.landing import MAX_PRODUCTS, Landing, settle
 from shared.catalog.pieces import Piece, Wanted
+from shared.catalog.postponing import reason_of
 from shared.catalog.record import row_name
 from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS, retry_delay
 from shared.catalog.shelf import Known, Shelf
+from shared.catalog.side_by_side import side_by_side
 from shared.catalog.work import Kind, Pass, State, Tally, Todo, pass_row, todo_row
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
-from shared.errors import BadGatewayError, StorekeeperError
 from shared.storage.leases import Leases
 from shared.storage.rows import Row
 from shared.storage.transactions import ConflictError, Operation
 from shared.store.business import BusinessStore
-from shared.store.errors import StoreCredentialsError, StoreError, StoreRefusedError
+from shared.store.errors import StoreRefusedError
 from shared.store.models.business import InventoryEntry, InventoryPage, InventoryStatus, LicenseType
 from shared.store.wire_time import TICKS_A_SECOND, ticks
 
@@ -102,16 +103,9 @@ class Listing:
             if progress.sync.token and progress.sync.restarts < MAX_RESTARTS:
                 await self._restart(progress, refusal)
                 return False
-            await self._put_off(progress, str(refusal), hopeless=True, retry_after=None)
-        except StoreError as error:
-            hopeless = isinstance(error, StoreCredentialsError)
-            await self._put_off(progress, str(error), hopeless=hopeless, retry_after=error.retry_after)
-        except BadGatewayError as error:
-            await self._put_off(progress, str(error), hopeless=True, retry_after=None)
-        except StorekeeperError as error:
-            if getattr(error, "dependency", "").startswith("storage"):
-                raise
-            await self._put_off(progress, str(error), hopeless=False, retry_after=getattr(error, "retry_after", None))
+            await self._put_off(progress, str(refusal), hopeless=True)
+        except Exception as error:  # noqa: BLE001 - a pass that never ends would keep the tenant from another one
+            await self._put_off(progress, *reason_of(error))
         return True
 
     async def _pages(self, store: BusinessStore, progress: _Progress) -> bool:
@@ -168,9 +162,8 @@ class Listing:
         sync = progress.sync
         if alone and not sync.full:
             # The only page: its products are read one by one, and not the whole catalogue for a handful.
-            found = await asyncio.gather(
-                *(self._shelf.known(sync.tenant_id, entry.product_key) for entry in news.values())
-            )
+            keys = [entry.product_key for entry in news.values()]
+            found = await side_by_side(partial(self._shelf.known, sync.tenant_id), keys)
             held: Mapping[str, Known | None] = dict(zip(news, found, strict=True))
         else:
             if progress.index is None:
@@ -236,7 +229,9 @@ class Listing:
         sync = replace(progress.sync, token="", restarts=progress.sync.restarts + 1, moved_on=self._clock())
         await self._write_pass(sync, settle(progress.todo, done=False))
 
-    async def _put_off(self, progress: _Progress, reason: str, *, hopeless: bool, retry_after: float | None) -> None:
+    async def _put_off(
+        self, progress: _Progress, reason: str, hopeless: bool, retry_after: float | None = None
+    ) -> None:
         """Try the listing again later, or give it up: then the pass fails once its pieces have landed."""
         todo, sync = progress.todo, replace(progress.sync, reason=reason[:_LONGEST_REASON])
         attempts = todo.attempts + 1

@@ -4,23 +4,25 @@ None is marked as removed on the word of a listing alone: the Store is asked abo
 product answers (reference, "Operations": 404 without inventory, 409 ``Not owned``).
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
 
 from shared.catalog.content import Problem
+from shared.catalog.fetching import is_about_product
 from shared.catalog.landing import Landed, Landing
+from shared.catalog.postponing import reason_of
 from shared.catalog.record import Product, to_row
-from shared.catalog.schedule import ATTEMPTS
+from shared.catalog.schedule import ATTEMPTS, BUDGET
 from shared.catalog.shelf import Shelf
 from shared.catalog.side_by_side import side_by_side
 from shared.catalog.work import Tally, Todo
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
-from shared.errors import StorekeeperError
 from shared.store.business import BusinessStore
-from shared.store.errors import StoreError, StoreRefusedError
+from shared.store.errors import StoreRefusedError
 from shared.store.models.business import InventoryEntry, InventoryStatus, LicenseType
 
 _UNLISTED = Problem("inventory", "not named by a full listing, and yet the Store knows it")
@@ -31,7 +33,6 @@ _log = get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class _Unsure:
     name: str
-    reason: str
     retry_after: float | None
 
 
@@ -49,7 +50,8 @@ class Missing:
         :raises UnavailableError: storage is away; the piece is still to be done.
         """
         names = msgspec.json.decode(todo.payload, type=list[str])
-        outcomes = await side_by_side(partial(self._one, store), names)
+        deadline = asyncio.get_running_loop().time() + BUDGET
+        outcomes = await side_by_side(partial(self._one, store, deadline), names)
         landed = [each for each in outcomes if isinstance(each, Landed)]
         unsure = [each for each in outcomes if isinstance(each, _Unsure)]
         if todo.attempts + 1 >= ATTEMPTS:
@@ -63,14 +65,15 @@ class Missing:
             retry_after=max((each.retry_after or 0.0 for each in unsure), default=None),
         )
 
-    async def _one(self, store: BusinessStore, name: str) -> Landed[str] | _Unsure:
+    async def _one(self, store: BusinessStore, deadline: float, name: str) -> Landed[str] | _Unsure:
         product = await self._shelf.product_in_row(store.tenant_id, name)
         if product is None:
             return Landed(name, Tally())
         try:
-            owned = await _is_owned(store, product.entry)
-        except (StoreError, StorekeeperError) as error:
-            return _Unsure(name, str(error), getattr(error, "retry_after", None))
+            async with asyncio.timeout_at(deadline):
+                owned = await _is_owned(store, product.entry)
+        except Exception as error:  # noqa: BLE001 - one product must not hold up the others, whatever it is
+            return _Unsure(name, reason_of(error).retry_after)
         if owned:
             _log.warning("%s was not named by a full listing, and yet the Store knows it", name)
             return self._landed(store, name, self._reported(product), Tally(unlisted=1))
@@ -87,13 +90,15 @@ class Missing:
 
 
 async def _is_owned(store: BusinessStore, entry: InventoryEntry) -> bool:
-    """Whether the Store still knows a product as the tenant's; other refusals than "no" count as knowing it."""
+    """Whether the Store still knows a product as the tenant's; other refusals of it than "no" count as knowing it."""
     try:
         if entry.license_type is LicenseType.OFFLINE:
             await store.get_packages(entry.product_key)
         else:
             await anext(store.seats(entry.product_key, page_size=1), None)
     except StoreRefusedError as refusal:
+        if not is_about_product(refusal):
+            raise
         return not _says_no(refusal)
     return True
 

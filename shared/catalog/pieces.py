@@ -4,6 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -11,15 +12,15 @@ from shared.catalog.basis import read_basis
 from shared.catalog.content import Content, Problem, digest
 from shared.catalog.fetching import DETAILS, LICENSE, LOCALIZED, PACKAGES, Fetched, Fetching
 from shared.catalog.landing import Landed, Landing
+from shared.catalog.postponing import Reason, reason_of
 from shared.catalog.record import Product, to_row
-from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS
+from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS, BUDGET, LEFT_ALONE
 from shared.catalog.shelf import Shelf
 from shared.catalog.work import Tally, Todo
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
-from shared.errors import BadGatewayError, StorekeeperError, UnavailableError
 from shared.store.business import BusinessStore
-from shared.store.errors import StoreCredentialsError, StoreError
+from shared.store.errors import StoreThrottledError
 from shared.store.models.business import InventoryEntry, InventoryStatus
 
 _log = get_logger(__name__)
@@ -45,12 +46,11 @@ class Piece(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True, slots=True)
 class Postponed:
-    """A product that could not be had now, and why. ``retry_after`` in seconds, where the Store named a time."""
+    """A product that could not be had now, and why; not ``tried`` where the Store was not even asked."""
 
     wanted: Wanted
-    reason: str
-    hopeless: bool
-    retry_after: float | None
+    why: Reason
+    tried: bool = True
 
 
 class Pieces:
@@ -65,6 +65,7 @@ class Pieces:
         self._clock = clock
         # Of each tenant as many products at once as there are connections: a call that waits for one runs out of time.
         self._places: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(concurrency))
+        self._left_alone: dict[str, tuple[datetime, str]] = {}
 
     async def work(self, store: BusinessStore, todo: Todo) -> None:
         """Fetch the products of a piece and write what has changed; what could not be had is tried again later.
@@ -72,39 +73,46 @@ class Pieces:
         :raises UnavailableError: storage is away; the piece is still to be done.
         """
         piece = msgspec.json.decode(todo.payload, type=Piece)
-        outcomes = await asyncio.gather(*(self._one(store, piece, wanted) for wanted in piece.wanted))
+        deadline = asyncio.get_running_loop().time() + BUDGET
+        outcomes = await asyncio.gather(*(self._one(store, piece, wanted, deadline) for wanted in piece.wanted))
         landed = [each for each in outcomes if isinstance(each, Landed)]
         postponed = [each for each in outcomes if isinstance(each, Postponed)]
-        given_up = [each for each in postponed if todo.attempts + 1 >= _patience(each)]
+        given_up = [each for each in postponed if each.tried and todo.attempts + 1 >= _patience(each)]
         left = [each for each in postponed if each not in given_up]
         landed += await asyncio.gather(*(self._give_up(store, piece.basis, each) for each in given_up))
         if left:
-            _log.warning("%s: %d products are tried again, since %s", todo.name, len(left), left[0].reason)
+            _log.warning("%s: %d products are tried again, since %s", todo.name, len(left), left[0].why.text)
         await self._landing.land(
             todo,
             landed,
             [each.wanted for each in left],
             lambda wanted: msgspec.json.encode(Piece(piece.basis, piece.full, wanted)),
-            retry_after=max((each.retry_after or 0.0 for each in left), default=None),
+            retry_after=max((each.why.retry_after or 0.0 for each in left), default=None),
+            tried=any(each.tried for each in left),
         )
 
-    async def _one(self, store: BusinessStore, piece: Piece, wanted: Wanted) -> Landed[Wanted] | Postponed:
+    async def _one(
+        self, store: BusinessStore, piece: Piece, wanted: Wanted, deadline: float
+    ) -> Landed[Wanted] | Postponed:
         """What came of one product. Never raises but where storage is away: one must not hold up the others."""
         try:
-            async with self._places[store.tenant_id]:
+            async with asyncio.timeout_at(deadline), self._places[store.tenant_id]:
+                if why := self._why_left_alone(store.tenant_id):
+                    return Postponed(wanted, why, tried=False)
                 fetched = await self._fetching.fetch(store, wanted.entry, read_basis(piece.basis))
             return await self._judged(store, piece, wanted, fetched)
-        except StoreError as error:
-            return Postponed(wanted, str(error), isinstance(error, StoreCredentialsError), error.retry_after)
-        except UnavailableError as error:
-            if error.dependency.startswith("storage"):
-                raise
-            return Postponed(wanted, str(error), hopeless=False, retry_after=error.retry_after)
-        except StorekeeperError as error:
-            return Postponed(wanted, str(error), isinstance(error, BadGatewayError), None)
         except Exception as error:  # noqa: BLE001 - one product must not hold up the others, whatever it is
-            _log.exception("a product could not be fetched, for a reason that nobody foresaw")
-            return Postponed(wanted, type(error).__name__, hopeless=False, retry_after=None)
+            why = reason_of(error)
+            if isinstance(error, StoreThrottledError):
+                until = self._clock() + timedelta(seconds=max(why.retry_after or 0.0, LEFT_ALONE))
+                self._left_alone[store.tenant_id] = (until, why.text)
+            return Postponed(wanted, why)
+
+    def _why_left_alone(self, tenant_id: str) -> Reason | None:
+        """Why nothing is begun for a tenant now: its pieces would wait in vain, and those of all others behind them."""
+        until, text = self._left_alone.get(tenant_id, (None, ""))
+        remaining = (until - self._clock()).total_seconds() if until else 0.0
+        return Reason(text, hopeless=False, retry_after=remaining) if remaining > 0 else None
 
     async def _judged(self, store: BusinessStore, piece: Piece, wanted: Wanted, fetched: Fetched) -> Landed[Wanted]:
         entry, content, problems = wanted.entry, fetched.content, fetched.problems
@@ -128,16 +136,16 @@ class Pieces:
     async def _give_up(self, store: BusinessStore, basis: str, postponed: Postponed) -> Landed[Wanted]:
         """Keep what there is of a product, and say what is wrong; not complete, so that the next pass asks again."""
         wanted = postponed.wanted
-        _log.error("a product is given up on for this pass: %s", postponed.reason)
+        _log.error("a product is given up on for this pass: %s", postponed.why.text)
         held = await self._shelf.product(store.tenant_id, wanted.entry.product_key) if wanted.held is not None else None
-        problems = (Problem("product", f"could not be fetched: {postponed.reason}"[:300]),)
+        problems = (Problem("product", f"could not be fetched: {postponed.why.text}"[:300]),)
         content = held.content if held else Content()
         product = Product(wanted.entry, content, problems, complete=False, basis=basis, changed_on=self._clock())
         return Landed(wanted, Tally(fetched=1, failed=1), to_row(store.tenant_id, product))
 
 
 def _patience(postponed: Postponed) -> int:
-    return ATTEMPTS_WITHOUT_CREDENTIALS if postponed.hopeless else ATTEMPTS
+    return ATTEMPTS_WITHOUT_CREDENTIALS if postponed.why.hopeless else ATTEMPTS
 
 
 def _merged(content: Content, problems: Sequence[Problem], held: Product | None, *, keep_owned: bool) -> Content:

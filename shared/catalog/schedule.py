@@ -5,6 +5,14 @@ LONGEST_DELAY = 600.0
 ATTEMPTS = 8
 """Tries of a piece of work before what remains of it counts as failed: some minutes, where the Store names no time."""
 
+LEFT_ALONE = 10.0
+"""Seconds, at least, in which no product of a tenant is begun after the Store was too busy for one of its calls."""
+
+BUDGET = 240.0
+"""Seconds in which a worker asks the Store for one piece of work: functions are ended (host.json), and what was not
+written by then would be begun anew for ever. The rest is left to the next try.
+"""
+
 ATTEMPTS_WITHOUT_CREDENTIALS = 2
 """Tries where the Store or Entra does not take our credentials, which waiting seldom mends."""
 

@@ -93,6 +93,10 @@ class Starting:
         while True:
             tenant = await self._shelf.tenant(tenant_id)
             running = await self._shelf.find_pass(tenant_id, tenant.running) if tenant.running else None
+            if running and running.sync_id == sync_id:
+                # It was begun, and the answer lost: the client's own repeat met it as a conflict.
+                await self.nudge(running)
+                return
             # What was fetched on other settings is not what is wanted now: everything is listed, and what was fetched
             # differently counts as new.
             since = tenant.watermark if tenant.basis == self._basis and not full else ""

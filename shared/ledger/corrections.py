@@ -121,6 +121,9 @@ class Corrections:
         changed = [step for step in steps if step.total]
         tracking_ids = tuple(step.before.tracking_id for step in changed)[:MOST_TOLD]
         correction = Correction(abs(sum(step.total for step in changed)), balance, tracking_ids, is_new=True)
+        if not (pending or changed):
+            # Nothing is noted of what did nothing: if it comes again, the lines may have been given back since.
+            return correction
         operations = _writes(pending)
         if pending:
             operations.append(balance_write(pending[0].before, held, balance))

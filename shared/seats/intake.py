@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from shared.clock import Clock, utc_now
-from shared.errors import InputFault, NotFoundError, StateConflictError, UnavailableError, UnprocessableError
+from shared.errors import InputFault, StateConflictError, UnavailableError, UnprocessableError
 from shared.seats.calls import Stores
 from shared.seats.filing import JobFiles
 from shared.seats.messages import JOB_ID, TurnMessage
@@ -26,6 +26,7 @@ from shared.seats.turns import Turns
 from shared.storage.queues import Queue
 from shared.storage.transactions import ConflictError
 from shared.store.models.business import ProductKey
+from shared.tenants import tenant_meant
 
 type FreeSeats = Callable[[str, ProductKey], Awaitable[int | None]]
 """How many seats of a tenant's product were free at the last sync; None: without limit, or not known."""
@@ -33,10 +34,10 @@ type FreeSeats = Callable[[str, ProductKey], Awaitable[int | None]]
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A job as its sender wants it; without ``tenant_id`` it is for the one tenant that is configured."""
+    """A job as its sender wants it."""
 
     job_id: str
-    tenant_id: str | None
+    tenant_id: str
     product: ProductKey
     action: Action
     users: UserList
@@ -66,24 +67,6 @@ class Intake:
         self._chunk = chunk
         self._clock = clock
 
-    def tenant(self, named: str | None) -> str:
-        """The tenant that is meant, as it is written in the settings.
-
-        :raises NotFoundError: it is not configured.
-        :raises UnprocessableError: none is named, and there are several.
-        """
-        if named is not None:
-            for tenant in self._tenants:
-                if tenant.casefold() == named.casefold():
-                    return tenant
-            raise NotFoundError("No such tenant is configured")
-        if not self._tenants:
-            raise NotFoundError("The Store for Business half is switched off: BUSINESS_TENANTS is empty")
-        if len(self._tenants) > 1:
-            detail = f"is required, since {len(self._tenants)} tenants are configured"
-            raise UnprocessableError("The tenant is not named", faults=(InputFault("/tenantId", detail),))
-        return self._tenants[0]
-
     async def accept(self, request: JobRequest) -> Job:
         """Accept a job, or find that it was accepted before.
 
@@ -93,7 +76,7 @@ class Intake:
         :raises BadGatewayError: the Store or Entra refuses us.
         :raises UnavailableError: the Store, Entra, the vault or storage is away; nothing is begun.
         """
-        tenant_id = self.tenant(request.tenant_id)
+        tenant_id = tenant_meant(request.tenant_id, self._tenants, "/tenantId")
         _check_ids(request)
         check_users(request.users)
         digest = _digest(tenant_id, request)

@@ -4,8 +4,8 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
-from shared.errors import InputFault
-from shared.seats.names import UserList, refuse
+from shared.errors import InputFault, UnprocessableError
+from shared.seats.names import MAX_USERS, UserList, refuse
 
 MEDIA_TYPE = "text/csv"
 MAX_BYTES = 16 * 1024 * 1024
@@ -13,13 +13,17 @@ MAX_BYTES = 16 * 1024 * 1024
 
 HEADER = "userName"
 
+MAX_LINES = 4 * MAX_USERS
+"""Lines of a list, blank ones too: each that is at fault is remembered until all are read."""
+
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_users(content: bytes) -> UserList:
     """One UPN a line. A header ``userName``, a byte order mark, quotes, blank lines and either line end are taken.
 
-    :raises UnprocessableError: it is not CSV of one column in UTF-8; the lines at fault are named.
+    :raises UnprocessableError: it is not CSV of one column in UTF-8; the lines at fault are named. Or it has more than
+        :data:`MAX_LINES`.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -27,6 +31,10 @@ def read_users(content: bytes) -> UserList:
         line = content.count(b"\n", 0, error.start) + 1
         refuse([InputFault(_line(line), "is not UTF-8")])
         raise
+    count = max(text.count("\n"), text.count("\r"))
+    if count > MAX_LINES:
+        detail = f"has {count} lines; at most {MAX_LINES} are read"
+        raise UnprocessableError(f"The list {detail}", faults=(InputFault("", detail),))
     names: list[str] = []
     lines: list[int] = []
     faults: list[InputFault] = []

@@ -99,3 +99,12 @@ async def test_a_replay_takes_one_message_and_leaves_the_others_to_be_seen(wirin
 
     assert await storage.messages(queue) == ["message 1"]
     assert [each.content for each in await poison.list()] == ["message 0", "message 2"]
+
+
+async def test_a_reason_is_found_again_for_what_is_no_text(wiring: Wiring) -> None:
+    queue = unique("queue")
+    poison = Poison(wiring._account, Table(wiring._account, "poison"), [queue])
+
+    await poison.give_up(queue, b"\xff\xfe", "neither JSON nor base64")
+
+    assert [each.reason for each in await poison.list()] == ["neither JSON nor base64"]

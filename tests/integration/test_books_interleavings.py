@@ -39,7 +39,7 @@ SETTLED_WITHIN = 40
 
 _TOLD = {"granted": 1, "restored": 1, "revoked": -1}
 
-fates = st.one_of(st.none(), st.tuples(st.integers(1, 25), st.booleans()))
+fates = st.one_of(st.none(), st.tuples(st.integers(1, 14), st.booleans()))
 """Where a process dies: at which of its calls, before it or after it; None lets it live."""
 
 

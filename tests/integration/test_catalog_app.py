@@ -4,11 +4,13 @@ import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from local import azurite
 from local.control import Control
 from local.stack import Servers
 from shared.store.models.business import ProductKey
@@ -194,7 +196,7 @@ class TestRoutes:
         async def ask(address: str, **query: Any) -> httpx.Response:
             return await http.get(address, headers=operator, params=query)
 
-        problem(await ask("/catalog/products"), 400, "?tenantId")
+        problem(await ask("/catalog/products"), 422, "?tenantId")
         problem(await ask("/catalog/products", tenantId="nobody"), 404)
         problem(await ask("/catalog/products", **tenant, licenseType="either"), 400, "?licenseType")
         problem(await ask("/catalog/products", **tenant, pageSize=0), 400, "?pageSize")
@@ -230,20 +232,25 @@ class TestTenants:
     """Each alone."""
 
     async def test_one_whose_credential_is_wrong_fails_alone_and_says_why(
-        self, stack: Servers, control: Control
+        self, stack: Servers, control: Control, tmp_path: Path
     ) -> None:
         right, wrong = await tenant_id(control, SMALL), await tenant_id(control, "fabrikam")
         configured = json.loads((await control.settings())["BUSINESS_TENANTS"])
         tenants = [each for each in configured if each["tenantId"] in {right, wrong}]
         next(each for each in tenants if each["tenantId"] == wrong)["credential"] = "secret:no-such-secret"
-        async with started(stack, "catalog-wrong", SETTINGS | {"BUSINESS_TENANTS": json.dumps(tenants)}) as app:
-            operator = await app.operator()
-
-            found = await ended(app, operator, await begun(app, operator), "completedWithFailures")
+        # In an account of its own: another app that reads the same queues would have the right credential.
+        async with azurite.running(log=tmp_path / "azurite.log") as own:
+            account = {"AzureWebJobsStorage": own.connection_string, "BUSINESS_TENANTS": json.dumps(tenants)}
+            found = await self._pass_of_an_app(stack, account)
 
         states = {each["tenantId"]: each for each in found["tenants"]}
         assert (states[right]["status"], states[wrong]["status"]) == ("completed", "failed")
         assert "no-such-secret" in states[wrong]["reason"]
+
+    async def _pass_of_an_app(self, stack: Servers, account: dict[str, str]) -> dict[str, Any]:
+        async with started(stack, "catalog-wrong", SETTINGS | account) as app:
+            operator = await app.operator()
+            return await ended(app, operator, await begun(app, operator), "completedWithFailures")
 
     async def test_a_message_for_a_tenant_that_nobody_configured_is_poison_with_its_reason(
         self, catalog_app: App, operator: Headers, storage: Storage

@@ -181,7 +181,7 @@ class TestJobs:
             ),
             404,
         )
-        problem(await caller.app.http.get(caller.seats, headers=caller.headers), 422, "/tenantId")
+        problem(await caller.app.http.get(caller.seats, headers=caller.headers), 422, "?tenantId")
 
     async def test_players_have_no_business_here(self, caller: Caller) -> None:
         caller.headers = await caller.app.player()

@@ -150,7 +150,8 @@ class TestAcceptance:
         if kind in {"vanished", "removed"}:
             key = {"productId": product.product_id, "skuId": product.sku_id}
             await control.change_business_products(seating.tenant.tenant_id, products=[key], **{kind: True})
-        request = seating.request(product, seating.tenant.users(2), tenant_id="elsewhere" if kind == "tenant" else None)
+        tenant_id = "elsewhere" if kind == "tenant" else seating.tenant.tenant_id
+        request = seating.request(product, seating.tenant.users(2), tenant_id=tenant_id)
 
         with pytest.raises(NotFoundError):
             await seating.intake.accept(request)

@@ -142,7 +142,7 @@ class Storage:
     async def events(self, user: str, queue: str = "store-events") -> list[dict[str, Any]]:
         """The events about one player."""
         events = [json.loads(message) for message in await self.messages(queue)]
-        return [event for event in events if event["data"]["userId"] == user]
+        return [event for event in events if event["data"].get("userId") == user]
 
     async def take(self, queue: str) -> list[str]:
         """Take the messages that a queue shows, at most 32."""

@@ -144,7 +144,8 @@ class Seating:
     def request(self, product: ProductKey, users: Sequence[str], action: str = "assign", **changes: Any) -> JobRequest:
         """A job as somebody wants it."""
         job_id = changes.pop("job_id", unique("job"))
-        return JobRequest(job_id, changes.pop("tenant_id", None), product, Action(action), in_json(users))
+        tenant_id = changes.pop("tenant_id", self.tenant.tenant_id)
+        return JobRequest(job_id, tenant_id, product, Action(action), in_json(users))
 
     async def accepted(self, product: ProductKey, users: Sequence[str], action: str = "assign", **changes: Any) -> Job:
         """A job that was accepted."""

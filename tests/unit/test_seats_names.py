@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from shared.errors import UnprocessableError
 from shared.seats.names import MAX_CHARACTERS, MAX_FAULTS, check_users, fault_of, in_json
-from shared.seats.sheets import read_users, write
+from shared.seats.sheets import MAX_LINES, read_users, write
 
 
 def faults(names: list[str]) -> list[str]:
@@ -105,6 +105,14 @@ class TestSheets:
             check_users(read_users(content))
 
         assert [fault.pointer for fault in refusal.value.faults] == places
+
+    @pytest.mark.parametrize("line", [b"a@x,b@x\n", b"\r\n", b"\r"])
+    def test_far_too_many_lines_are_not_even_looked_at(self, line: bytes) -> None:
+        with pytest.raises(UnprocessableError) as refusal:
+            read_users(line * (MAX_LINES + 1))
+
+        assert str(MAX_LINES) in refusal.value.detail
+        assert [fault.pointer for fault in refusal.value.faults] == [""]
 
     def test_a_header_counts_only_at_the_top(self) -> None:
         assert read_users(b"a@x\nuserName\n").names == ["a@x", "userName"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.seats.outcomes import Finding
+from shared.seats.outcomes import MAX_REASON, Finding
 from shared.seats.record import (
     MAX_BYTES,
     MOST_USERS,
@@ -41,9 +41,8 @@ JOB = Job(
     accepted_on=NOW,
 )
 
-findings = st.builds(
-    Finding, st.sampled_from(UserStatus), st.none() | st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-)
+reasons = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=MAX_REASON)
+findings = st.builds(Finding, st.sampled_from(UserStatus), st.none() | reasons)
 
 
 @pytest.mark.parametrize(
