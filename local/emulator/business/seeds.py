@@ -136,7 +136,7 @@ class Wanted:
 def make_products(wanted: Wanted, first: int) -> Iterator[Product]:
     """Yield products with seeds from ``first`` on."""
     random = Random(wanted.seed)
-    modified = times.now() - int(wanted.modified_days_ago * 24 * 3600 * times.TICKS_PER_SECOND)
+    now, span = times.now(), int(wanted.modified_days_ago * 24 * 3600 * times.TICKS_PER_SECOND)
     for seed in range(first, first + wanted.count):
         chance = random.random()
         offline = chance < 0.5 if wanted.license_type == "mixed" else wanted.license_type == "offline"
@@ -148,7 +148,7 @@ def make_products(wanted: Wanted, first: int) -> Iterator[Product]:
             offline=offline,
             enterprise=random.random() < wanted.enterprise_share,
             languages=wanted.languages,
-            modified=modified,
+            modified=now - span * (first + wanted.count - seed) // wanted.count,
             offset_minutes=random.choice(_OFFSETS),
             capacity=wanted.capacity,
             artwork=None if not wanted.images else 0 if wanted.shared_artwork else seed,

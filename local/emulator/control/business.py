@@ -32,6 +32,7 @@ class NewProducts(Input):
 
     ``capacity`` makes them Restricted. ``package_size`` in bytes is of every package; ``hashed`` says whether
     packages come with hashes. ``shared_artwork`` gives all of them, and those of other such requests, the same images.
+    ``modified_days_ago`` spreads the moments of their last change over so many days.
     """
 
     count: Annotated[int, msgspec.Meta(ge=1, le=100_000)]
