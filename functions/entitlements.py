@@ -9,10 +9,11 @@ from azure.functions import Blueprint
 from functions.http.answers import Answer
 from functions.http.endpoints import Access, Call, endpoint
 from functions.http.queries import Query
+from functions.http.sandboxes import SANDBOX, check_ids, sandbox_of
 from functions.parts import parts
 from shared.entitlements.change import Asked, ChangeStatus
 from shared.entitlements.grant import Gift, GrantStatus
-from shared.errors import BadRequestError, InputFault, UnprocessableError
+from shared.errors import InputFault, UnprocessableError
 from shared.store.models.collections import AcquisitionType, ItemStatus, ProductKind, TrialData
 from shared.store.models.purchase import ChangeType, RecurrenceState
 
@@ -28,8 +29,6 @@ MAX_PRODUCTS = 1000
 MAX_EXTENSION = 3660
 """Days. No page names a limit; this one is against a slip of the finger."""
 
-_MAX_ID = 64
-_SANDBOX = Query("the sandbox; RETAIL where none is named")
 _LIVE = {"Cache-Control": "no-store"}
 
 # The sign at the end of each pattern lets no line's end pass, which $ alone does.
@@ -147,15 +146,14 @@ class FreeProduct(msgspec.Struct, rename="camel", omit_defaults=True):
             repeated=True,
             most=MAX_PRODUCTS,
         ),
-        "sandbox": _SANDBOX,
+        "sandbox": SANDBOX,
     },
 )
 async def list_owned_products(call: Call) -> Answer:
     """What a player has of some products, live from the Store."""
     user_id, product_ids = call.user_id(), call.query.all("productId")
-    if any(not _is_id(each) for each in product_ids):
-        raise BadRequestError("The query cannot be read", faults=(_not_an_id("?productId"),))
-    items = await parts().products.owned(user_id, product_ids, _sandbox(call))
+    check_ids("?productId", *product_ids)
+    items = await parts().products.owned(user_id, product_ids, sandbox_of(call))
     return Answer(200, OwnedProductList([_product(each) for each in items]), _LIVE)
 
 
@@ -165,11 +163,11 @@ async def list_owned_products(call: Call) -> Answer:
     "users/{userId}/subscriptions",
     access=Access.PLAYER_OR_OPERATOR,
     answers={200: SubscriptionList},
-    query={"sandbox": _SANDBOX},
+    query={"sandbox": SANDBOX},
 )
 async def list_subscriptions(call: Call) -> Answer:
     """A player's subscriptions, live from the Store, each with whether it entitles the player now."""
-    found = await parts().subscriptions.of(call.user_id(), _sandbox(call))
+    found = await parts().subscriptions.of(call.user_id(), sandbox_of(call))
     return Answer(200, SubscriptionList([_subscription(each, entitled=entitled) for each, entitled in found]), _LIVE)
 
 
@@ -229,21 +227,6 @@ def _check_extension(body: SubscriptionChangeBody) -> None:
         detail = "Extend takes a number of days other than 0"
     if detail:
         raise UnprocessableError(detail, faults=(InputFault("/extensionTimeInDays", detail),))
-
-
-def _sandbox(call: Call) -> str | None:
-    sandbox = call.query.text("sandbox")
-    if sandbox is not None and not _is_id(sandbox):
-        raise BadRequestError("The query cannot be read", faults=(_not_an_id("?sandbox"),))
-    return sandbox
-
-
-def _is_id(text: str) -> bool:
-    return len(text) <= _MAX_ID and all("!" <= each <= "~" for each in text)
-
-
-def _not_an_id(pointer: str) -> InputFault:
-    return InputFault(pointer, f"expected at most {_MAX_ID} visible ASCII characters")
 
 
 def _come_again(seconds: float) -> dict[str, str]:

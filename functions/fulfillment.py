@@ -9,7 +9,7 @@ from azure.functions import Blueprint
 
 from functions.http.answers import Answer
 from functions.http.endpoints import Access, Call, endpoint
-from functions.http.queries import Query
+from functions.http.sandboxes import SANDBOX, sandbox_of
 from functions.parts import parts
 from functions.queues import queue_function
 from shared.fulfillment.messages import (
@@ -114,11 +114,11 @@ async def get_fulfillment(call: Call) -> Answer:
     "users/{userId}/balances",
     access=Access.PLAYER_OR_OPERATOR,
     answers={200: BalanceList},
-    query={"sandbox": Query("the sandbox; RETAIL without it")},
+    query={"sandbox": SANDBOX},
 )
 async def list_balances(call: Call) -> Answer:
     """What a player holds, as fulfilments and refunds have left it."""
-    balances = await parts().fulfillment_intake.balances(call.user_id(), call.query.text("sandbox"))
+    balances = await parts().fulfillment_intake.balances(call.user_id(), sandbox_of(call))
     return Answer(200, BalanceList([PlayerBalance(each.product_id, each.quantity) for each in balances]), _LIVE)
 
 

@@ -17,7 +17,7 @@ from shared.correlation import get_logger
 from shared.entitlements.asking import told
 from shared.entitlements.change import Asked, Change, ChangeStatus, Shown, shown
 from shared.entitlements.change_filing import ChangeFiles
-from shared.entitlements.claims import ATTEMPTS, is_held, may_start, seconds_left
+from shared.entitlements.claims import ATTEMPTS, CLAIM, is_held, may_start, seconds_left
 from shared.entitlements.subscriptions import Subscriptions
 from shared.errors import InputFault, StateConflictError, StorekeeperError, UnavailableError, UnprocessableError
 from shared.keys.current import CurrentKeys
@@ -119,7 +119,7 @@ class Changes:
         except StoreRefusedError as refusal:
             return await self._refused(user_id, change, refusal, is_repeated=is_repeated)
         except (StoreError, StorekeeperError) as error:
-            await self._release(user_id, change)
+            await self._release(user_id, change, is_repeated=is_repeated)
             raise (told(error) if isinstance(error, StoreError) else error) from error
         return await self._done(user_id, change, changed)
 
@@ -168,10 +168,14 @@ class Changes:
             return await self._files.update(user_id, done)
         return await self._files.settle(user_id, replace(done, closed=True))
 
-    async def _release(self, user_id: str, change: Change) -> None:
+    async def _release(self, user_id: str, change: Change, *, is_repeated: bool) -> None:
         """Nothing was carried out: whoever comes next may act at once."""
+        released = replace(change, claimed_on=None)
+        if is_repeated:
+            # By this call, that is. An earlier one may have been, so what was before it is what counts.
+            released = replace(change, status=ChangeStatus.UNKNOWN, claimed_on=self._clock() - CLAIM)
         try:
-            await self._files.update(user_id, replace(change, claimed_on=None))
+            await self._files.update(user_id, released)
         except (ConflictError, UnavailableError) as error:
             _log.warning("a change that was not carried out could not be released: %s", error)
 

@@ -58,7 +58,7 @@ class Intake:
         if known:
             if not known.asks_the_same(job):
                 raise _another(known, job)
-            if not (has_key and known.status is JobStatus.STUCK and known.refusals < MAX_REFUSALS):
+            if not (has_key and _can_be_hurried(known)):
                 return known
             job = await self._hurried(known, now)
         try:
@@ -133,6 +133,11 @@ class Intake:
         record = await self._keys.find(user_id)
         key = record.keys.get(StoreIdKind.COLLECTIONS) if record else None
         return key is not None and key.status_at(now) is Status.ACTIVE
+
+
+def _can_be_hurried(job: Job) -> bool:
+    """Whether it is stuck and waits. To change it while a worker has it would take the worker's claim from it."""
+    return job.status is JobStatus.STUCK and job.not_before is not None and job.refusals < MAX_REFUSALS
 
 
 def _another(known: Job, job: Job) -> StateConflictError:

@@ -11,6 +11,9 @@ from shared.ledger.record import RETAIL, ConsumableType, Job
 
 MAX_USER_ID_BYTES = 256
 
+_NAMESPACE = uuid.UUID("c1b9a1f4-9d0e-4b55-8f53-0f1f2c7c6a52")
+"""Never to be changed: a consume is replayed under the id of its first try."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -51,6 +54,15 @@ def new_job(request: Request, now: datetime) -> Job:
         sandbox=sandbox,
         accepted_on=now,
     )
+
+
+def tracking_id_at_store(user_id: str, tracking_id: str) -> str:
+    """The tracking id under which the Store is asked to consume: the player's own, whoever else uses the same text.
+
+    Two users of a game may play on one Store account. Under one tracking id the Store would take its second consume for
+    a replay of the first, and both would be granted what was bought once.
+    """
+    return str(uuid.uuid5(_NAMESPACE, f"{tracking_id}|{user_id}"))
 
 
 def is_tracking_id(text: str) -> bool:

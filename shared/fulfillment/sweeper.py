@@ -66,7 +66,8 @@ class FulfillmentSweeper:
         more = True
         while more and self._monotonic() < deadline:
             page = await self._files.due(shard, self._clock(), PAGE)
-            moved = [await self._moved_on(due) for due in page]
+            # Events last: while their queue is away they end the sweep of a shard.
+            moved = [await self._moved_on(due) for due in sorted(page, key=lambda due: due.event is not None)]
             more = len(page) == PAGE and any(moved)
 
     async def _moved_on(self, due: Due) -> bool:

@@ -18,6 +18,7 @@ from shared.errors import StorekeeperError, UnavailableError
 from shared.fulfillment.lines import lines_of, transaction_of
 from shared.fulfillment.messages import WorkMessage, work_on
 from shared.fulfillment.outcomes import after_failure
+from shared.fulfillment.request import tracking_id_at_store
 from shared.fulfillment.schedule import BUDGET, CLAIM, LONGEST_WAIT, SENT, is_in_force
 from shared.keys.current import CurrentKeys
 from shared.ledger.filing import Files
@@ -142,7 +143,7 @@ class Worker:
             lambda key, token: self._store.consume(
                 key,
                 token,
-                tracking_id=job.tracking_id,
+                tracking_id=tracking_id_at_store(job.user_id, job.tracking_id),
                 product_id=job.product_id,
                 quantity=None if job.is_developer_managed else job.quantity,
                 sandbox=_named(job.sandbox),

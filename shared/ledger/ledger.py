@@ -35,9 +35,9 @@ class Ledger:
         """All that anybody was granted from an order; ids are lower case, the line's empty where it is not known."""
         return await self._order_lines.of_order(order_id)
 
-    async def unlinked_lines(self, product_id: str) -> list[LineRef]:
-        """What was granted of a product without that the Store told from which order: a refund of it needs a person."""
-        return await self._order_lines.unlinked(product_id)
+    async def unlinked_lines(self, product_id: str, count: int) -> list[LineRef]:
+        """Up to ``count`` grants of a product of which the Store told no order: a refund of it needs a person."""
+        return await self._order_lines.unlinked(product_id, count)
 
     async def apply_refund(self, user_id: str, lines: Sequence[LineRef], clawback: Clawback) -> Correction:
         """Take back what a player still holds of these lines, all of one product: once for each event.

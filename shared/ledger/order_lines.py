@@ -5,6 +5,7 @@ time; whoever granted leaves a row in the books that has them written, whatever 
 """
 
 import asyncio
+import hashlib
 from collections import defaultdict
 from itertools import batched
 
@@ -45,27 +46,31 @@ class OrderLines:
 
     async def of_order(self, order_id: str) -> list[LineRef]:
         """All lines of an order that anybody was granted something from."""
-        return await self._of(safe(order_id.lower()))
+        return await self._of(safe(order_id.lower()), _MOST)
 
-    async def unlinked(self, product_id: str) -> list[LineRef]:
-        """What was granted of a product without that the Store told from which order."""
-        return await self._of(_UNLINKED + safe(product_id.lower()))
+    async def unlinked(self, product_id: str, count: int) -> list[LineRef]:
+        """Up to ``count`` of what was granted of a product without that the Store told from which order."""
+        return await self._of(_UNLINKED + safe(product_id.lower()), count)
 
-    async def _of(self, partition: str) -> list[LineRef]:
-        return [_from_row(row) for row in await self._table.first(partition, "", END, _MOST)]
+    async def _of(self, partition: str, count: int) -> list[LineRef]:
+        return [_from_row(row) for row in await self._table.first(partition, "", END, count)]
 
 
 def _row(ref: LineRef) -> Row:
     unlinked = f"{_UNLINKED}{safe(ref.product_id.lower())}"
     return {
         "PartitionKey": safe(ref.order_id) if ref.order_id else unlinked,
-        "RowKey": f"{safe(ref.line_id)}|{ref.product_id}|{ref.tracking_id}",
+        "RowKey": f"{safe(ref.line_id)}|{ref.product_id}|{ref.tracking_id}|{_digest(ref.user_id)}",
         "orderId": ref.order_id,
         "lineId": ref.line_id,
         "productId": ref.product_id,
         "trackingId": ref.tracking_id,
         "userId": ref.user_id,
     }
+
+
+def _digest(user_id: str) -> str:
+    return hashlib.sha256(user_id.encode()).hexdigest()[:16]
 
 
 def _from_row(row: Row) -> LineRef:

@@ -79,7 +79,7 @@ class Books:
         return quantity
 
     async def _without_lines(self, event: ClawbackEvent, received_on: datetime) -> Finding:
-        if self._clock() - received_on >= PATIENCE and await self._ledger.unlinked_lines(event.data.product_id):
+        if self._clock() - received_on >= PATIENCE and await self._ledger.unlinked_lines(event.data.product_id, 1):
             reason = "of some grants of the product the Store did not tell the order: it may be about one of them"
             return review(reason, look_again=True)
         return waits("nothing that we granted is known to come from this order line, so far")

@@ -19,6 +19,7 @@ class History:
             and other.id.lower() != event.id.lower()
             and concern_same(event, other)
             and other.state is not EventState.REFUNDED
+            and not _is_refund_of_another_period(event, other)
         ]
         self._marks = [mark_of(other) for other in self._others]
 
@@ -37,3 +38,9 @@ class History:
     def is_taken(self, mark: Mark) -> bool:
         """Whether the purchase is taken back, with one more event of this mark."""
         return is_taken([*self._marks, mark])
+
+
+def _is_refund_of_another_period(event: ClawbackEvent, other: ClawbackEvent) -> bool:
+    """Whether ``other`` paid back a period of the subscription that ``event`` is not about: each is an order."""
+    is_other_order = event.data.order_id.lower() != other.data.order_id.lower()
+    return is_other_order and mark_of(other) is Mark.REFUND

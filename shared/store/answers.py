@@ -1,5 +1,6 @@
 """Reads the Store's answers: the value of a success, or the error that a failure is. Pure."""
 
+import re
 from collections.abc import Mapping
 
 import msgspec
@@ -19,6 +20,8 @@ DEFAULT_RETRY_AFTER = 60.0
 """Seconds to wait after a 429 that names none."""
 
 MAX_TEXT = 512
+
+_TOKEN = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}|(?i:\bbearer\s+)[^\s\"'<,;]{16,}")
 
 
 class _InnerError(msgspec.Struct):
@@ -78,5 +81,10 @@ def success[T](operation: str, status: int, headers: Mapping[str, str], body: by
         raise StoreUnknownError(answer) from error
 
 
+def without_tokens(text: str) -> str:
+    """The text of an answer with all that looks like a key or a token masked: a service may repeat what it was sent."""
+    return _TOKEN.sub("***", text)
+
+
 def _bounded(text: object) -> str | None:
-    return text[:MAX_TEXT] if text and isinstance(text, str) else None
+    return without_tokens(text)[:MAX_TEXT] if text and isinstance(text, str) else None

@@ -4,7 +4,6 @@ No page documents the body of an error: the tables of its operations speak of a 
 with a reason and an item type. So those words are looked for in whatever came (reference, section "Operations").
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,7 +16,7 @@ import msgspec
 from shared.clock import Clock
 from shared.retry_after import parse_retry_after
 from shared.secret import Secret
-from shared.store.answers import MAX_TEXT, error_of
+from shared.store.answers import MAX_TEXT, error_of, without_tokens
 from shared.store.errors import StoreAnswer, StoreError, StoreThrottledError, StoreUnknownError
 
 MAX_RAW_BYTES = 2048
@@ -32,7 +31,6 @@ REQUEST_IDS = ("MS-RequestId", "x-ms-request-id", "request-id", "x-correlation-i
 
 _WORDS = {"code": "code", "reason": "reason", "itemtype": "item_type", "description": "message", "message": "message"}
 _MAX_NODES = 200
-_TOKEN = re.compile(r"eyJ[\w-]{8,}(?:\.[\w-]*){0,2}|(?i:\bbearer\s+)[^\s\"'<,;]{16,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +62,7 @@ def failure(
     call: Call, status: int, headers: Mapping[str, str], body: bytes, token: Secret, clock: Clock
 ) -> StoreError:
     """The error that an answer other than 2xx is; ``token`` is masked where the body repeats it."""
-    text = body[:MAX_ERROR_BYTES].decode("utf-8", "replace").replace(token.reveal(), "***")
-    text = _TOKEN.sub("***", text)
+    text = without_tokens(body[:MAX_ERROR_BYTES].decode("utf-8", "replace").replace(token.reveal(), "***"))
     raw = text.encode()[:MAX_RAW_BYTES].decode("utf-8", "ignore")
     answer = _answer(call, status, headers, raw=raw or None, **_facts(text))
     retry_after = parse_retry_after(headers.get("Retry-After"), clock)

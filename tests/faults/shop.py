@@ -13,6 +13,7 @@ import httpx
 
 from shared.auth.tokens import StoreIdKind
 from shared.fulfillment.messages import JOBS_QUEUE, FulfillmentMessage
+from shared.fulfillment.request import tracking_id_at_store
 from shared.ledger.record import ConsumableType, Job, JobStatus, LineState, shard_of
 from shared.refunds.record import shard_of as shard_of_group
 from shared.storage.queues import Queue
@@ -46,6 +47,11 @@ class Asked:
     quantity: int
     over_http: bool
     tracking_id: str = field(default_factory=lambda: str(uuid4()))
+
+    @property
+    def at_store(self) -> str:
+        """The tracking id that the Store is given."""
+        return tracking_id_at_store(self.user_id, self.tracking_id)
 
     @property
     def kind(self) -> ConsumableType:
@@ -182,7 +188,7 @@ class Shop:
             assert {name: told[user][name] for name in wanted} == wanted, f"{user} was told {dict(told[user])}"
             await self._check_lines(user, ours)
         for asked in self.asked:
-            carried_out = books[asked.user_id]["carriedOut"].get(asked.tracking_id, 0)
+            carried_out = books[asked.user_id]["carriedOut"].get(asked.at_store, 0)
             assert carried_out == 1, f"{asked} was carried out {carried_out} times"
         return Counter(event["type"].removeprefix("storekeeper.") for event in events)
 

@@ -12,6 +12,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from local.control import Control
 from local.stack import Servers
+from shared.fulfillment.request import tracking_id_at_store
 from tests.support.app import App, Headers, Storage, problem, started, unique
 from tests.support.polling import eventually
 
@@ -123,6 +124,15 @@ async def test_bad_input_is_refused_with_its_place(app: App, change: dict[str, A
     assert await balances(app, headers) == {}
 
 
+@pytest.mark.parametrize("sandbox", ["é" * 2000, "two words"], ids=["long", "spaced"])
+async def test_balances_of_what_is_no_sandbox_are_refused(app: App, sandbox: str) -> None:
+    _, headers = await buyer(app)
+
+    answer = await app.http.get("/users/me/balances", headers=headers, params={"sandbox": sandbox})
+
+    problem(answer, 400, "?sandbox")
+
+
 async def test_what_the_store_cannot_do_is_refused_with_its_place(app: App) -> None:
     _, headers = await buyer(app)
     chest = {"productId": CHEST, "quantity": 1, "consumableType": "UnmanagedConsumable"}
@@ -185,7 +195,7 @@ async def test_a_message_a_hundred_times_is_one_fulfilment(app: App, storage: St
 
     assert await balances(app, headers) == {COINS: 3}
     books = (await control.store.books(name))[name]
-    assert books["carriedOut"] == {tracking_id: 1}
+    assert books["carriedOut"] == {tracking_id_at_store(name, tracking_id): 1}
     assert [event["type"] for event in await granted_events(storage, name)] == ["storekeeper.consumable.granted"]
 
 
@@ -255,7 +265,7 @@ async def test_a_worker_that_is_killed_in_the_middle_of_a_consume_is_replaced(
         await granted(second, headers, tracking_id)
         assert await balances(second, headers) == {COINS: 3}
     books = (await control.store.books(name))[name]
-    assert books["carriedOut"] == {tracking_id: 1}
+    assert books["carriedOut"] == {tracking_id_at_store(name, tracking_id): 1}
     assert books["products"]["RETAIL"][COINS]["held"] == 3
 
 

@@ -105,8 +105,7 @@ class Market:
         under_way = [
             asked.quantity
             for asked in self.asked
-            if (asked.user_id, asked.product_id) == (user, product_id)
-            and not books["carriedOut"].get(asked.tracking_id)
+            if (asked.user_id, asked.product_id) == (user, product_id) and not books["carriedOut"].get(asked.at_store)
         ]
         return balance - sum(under_way)
 
@@ -126,7 +125,7 @@ class Market:
         held = {
             line["held"] for order in books[user]["orders"] if order["orderId"] == order_id for line in order["lines"]
         }
-        under_way = [each for each in self.asked if not books[each.user_id]["carriedOut"].get(each.tracking_id)]
+        under_way = [each for each in self.asked if not books[each.user_id]["carriedOut"].get(each.at_store)]
         if any(asked.user_id == user for asked in under_way) or (held == {0} and number % 4):
             return
         make = self.world.store.charge_back if is_chargeback else self.world.store.refund

@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from uuid import uuid4
 
 import pytest
 
 from local.control import Control
 from local.stack import Servers
+from shared.auth.tokens import StoreIdKind
 from shared.errors import StateConflictError, UnavailableError
 from shared.fulfillment.messages import work_on
 from shared.ledger.record import JobStatus
+from shared.secret import Secret
 from shared.wiring import Wiring
 from tests.support.app import unique
 from tests.support.fulfilling import Asked, CrashError, Fate, FatefulTable, Fulfilling, Instance
@@ -230,3 +233,19 @@ async def test_gap_12_the_sandbox_is_sent_with_every_try(
     (consumed,) = (await world.store.books(player))[player]["consumes"]
     assert (consumed["sandbox"], consumed["quantity"], consumed["requests"]) == ("XDKS.1", 7, 2)
     assert (await world.job(asked)).status is JobStatus.GRANTED
+
+
+async def test_two_users_on_one_store_account_are_not_granted_one_purchase_twice(world: Fulfilling) -> None:
+    account, tracking_id = unique("account"), str(uuid4())
+    await world.store.buy(account, world.coins, 10)
+    users = [unique(), unique()]
+    for user in users:
+        x_token = Secret(await world.control.x_token(account, "collections"))
+        await world.wiring.intake.create(user, StoreIdKind.COLLECTIONS, x_token, user)
+
+    for user in users:
+        await world.instance().intake.take(Asked(user, world.coins, 10, tracking_id=tracking_id).message)
+    await world.settle()
+
+    assert sorted([await world.balance(user, world.coins) for user in users]) == [0, 10]
+    assert await world.held(account) == 10

@@ -103,7 +103,7 @@ class TestLines:
 
         assert (await world.job(asked)).status is JobStatus.GRANTED
         assert asked.tracking_id in [
-            ref.tracking_id for ref in await instance.ledger.unlinked_lines(world.chest.lower())
+            ref.tracking_id for ref in await instance.ledger.unlinked_lines(world.chest.lower(), 10)
         ]
 
     async def test_an_item_that_cannot_be_looked_up_is_not_consumed_yet(

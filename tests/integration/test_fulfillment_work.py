@@ -10,17 +10,26 @@ from local.control import Control
 from local.stack import Servers
 from shared.auth.tokens import StoreIdKind
 from shared.errors import NotFoundError, StateConflictError, UnavailableError, UnprocessableError
+from shared.events import ConsumableGrantedData, Events, consumable_granted
 from shared.fulfillment.messages import WorkMessage, work_on
 from shared.fulfillment.schedule import MAX_REFUSALS
 from shared.keys.current import NoKeyError
 from shared.ledger.record import JobStatus
 from shared.poison import GivenUpError
+from shared.storage.transactions import Operation
 from shared.wiring import Wiring
 from tests.support.app import unique
 from tests.support.fulfilling import Asked, CrashError, Fate, FatefulQueue, Fulfilling, Instance
 
 CONSUME = r"/collections/consume$"
 QUERY = r"/collections/publisherQuery$"
+
+
+class Unreachable(FatefulQueue):
+    """A queue that is away."""
+
+    async def send(self, *_: object, **__: object) -> None:
+        raise UnavailableError("storage-queues", "is away")
 
 
 @pytest.fixture
@@ -164,6 +173,24 @@ class TestPlayersWithoutAKey:
         await world.settle()
         assert await status(world, asked) is JobStatus.GRANTED
         assert await world.balance(asked.user_id) == 2
+
+    async def test_a_game_that_asks_again_takes_the_claim_from_no_worker(
+        self, world: Fulfilling, instance: Instance
+    ) -> None:
+        """The Store tells the order of a developer-managed unit once: what that worker was told must be kept."""
+        asked = Asked(unique(), world.chest, 1, "UnmanagedConsumable")
+        await instance.intake.take(asked.message)
+        await world.store.buy(asked.user_id, world.chest)
+        await world.hand_in_key(asked.user_id)
+        stuck = await world.job(asked)
+        claimed = await instance.ledger.files.replace(stuck, instance.worker.claimed(stuck))
+
+        assert (await instance.intake.accept(asked.request)).etag == claimed.etag
+        await instance.worker.carry_out(claimed)
+
+        job = await world.job(asked)
+        assert job.status is JobStatus.GRANTED
+        assert all(line.line_id for line in job.lines)
 
     async def test_asking_again_with_a_key_has_it_tried_at_once(self, world: Fulfilling, instance: Instance) -> None:
         asked = Asked(unique(), world.coins, 2)
@@ -483,6 +510,28 @@ class TestWhatIsTold:
         (event,) = world.events(asked.user_id)
         assert event["data"]["trackingId"] == asked.tracking_id
         assert not await world.open_rows()
+
+    async def test_an_event_that_cannot_be_sent_holds_up_no_fulfilment(
+        self, world: Fulfilling, instance: Instance
+    ) -> None:
+        asked = Asked(await world.player(coins=10), world.coins, 2)
+        event = consumable_granted(
+            ConsumableGrantedData(asked.user_id, "an earlier one", world.coins, 1, 1, "RETAIL"), world.clock()
+        )
+        waiting = instance.ledger.outbox.row(asked.user_id, event)
+        await instance.ledger.files.commit([Operation("put", waiting)])
+        world.later(seconds=10)
+        await instance.intake.accept(asked.request)
+        world.work.lying.clear()
+        world.later(minutes=3)
+
+        sweeping = world.instance()
+        sweeping.ledger.outbox._events = Events(Unreachable(world, world.told, "events", sweeping.fate))
+        await sweeping.sweeper.sweep()
+        await world.drain(instance)
+
+        assert await status(world, asked) is JobStatus.GRANTED
+        assert waiting["RowKey"] in await world.open_rows()
 
     async def test_a_sweep_with_nothing_to_do_reads_and_writes_nothing_else(
         self, world: Fulfilling, instance: Instance

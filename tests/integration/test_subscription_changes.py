@@ -305,6 +305,31 @@ async def test_what_was_not_carried_out_is_measured_anew(world: World, control: 
     assert await world.end() == before + timedelta(days=35)
 
 
+async def test_after_a_throttled_repeat_a_late_effect_of_the_first_call_still_counts(
+    world: World, control: Control
+) -> None:
+    """The first answer is lost, the repeat is throttled, and only then the first call shows its effect."""
+    before, since = await world.end(), await control.last_seen()
+    await control.disturb("purchase", {"drop": "before"}, path=CHANGE, times=1)
+    assert (await world.change()).status is ChangeStatus.UNKNOWN
+    world.offset = CLAIM + timedelta(seconds=10)
+    await control.disturb("purchase", {"status": 429, "retryAfter": 1}, path=CHANGE, times=1)
+    with pytest.raises(UnavailableError):
+        await world.change()
+    await world.keys().use(
+        world.user,
+        StoreIdKind.PURCHASE,
+        lambda key, token: world.purchase(Steps()).change_recurrence(
+            key, token, world.subscription, EXTEND, extension_days=5
+        ),
+    )
+
+    assert (await world.change()).status is ChangeStatus.DONE
+
+    assert await world.end() == before + timedelta(days=5)
+    assert await control.count(path=CHANGE, since=since) == 3
+
+
 async def test_workers_at_once_make_one_change(world: World, control: Control) -> None:
     before, since = await world.end(), await control.last_seen()
 

@@ -14,7 +14,7 @@ from shared.auth.tokens import StoreIdKind
 from shared.events import Events
 from shared.fulfillment.intake import Intake
 from shared.fulfillment.messages import FulfillmentMessage, WorkMessage
-from shared.fulfillment.request import Request
+from shared.fulfillment.request import Request, tracking_id_at_store
 from shared.fulfillment.sweeper import FulfillmentSweeper
 from shared.fulfillment.work import Worker
 from shared.ledger.ledger import Ledger
@@ -158,6 +158,11 @@ class Asked:
     sandbox: str | None = None
 
     @property
+    def at_store(self) -> str:
+        """The tracking id that the Store is given."""
+        return tracking_id_at_store(self.user_id, self.tracking_id)
+
+    @property
     def request(self) -> Request:
         return Request(
             self.user_id, self.tracking_id, self.product_id, self.quantity, self.consumable_type, self.sandbox
@@ -268,13 +273,13 @@ class Fulfilling:
 
     async def carried_out(self, asked: Asked) -> int:
         """How many consumes the Store carried out under a tracking id."""
-        count: int = (await self.store.books(asked.user_id))[asked.user_id]["carriedOut"].get(asked.tracking_id, 0)
+        count: int = (await self.store.books(asked.user_id))[asked.user_id]["carriedOut"].get(asked.at_store, 0)
         return count
 
     async def requests(self, asked: Asked) -> int:
         """How many calls to consume the Store took under a tracking id."""
         consumes = (await self.store.books(asked.user_id))[asked.user_id]["consumes"]
-        return sum(each["requests"] for each in consumes if each["trackingId"] == asked.tracking_id)
+        return sum(each["requests"] for each in consumes if each["trackingId"] == asked.at_store)
 
     def events(self, user_id: str) -> list[dict[str, Any]]:
         """What was told of a player, repeats included."""

@@ -37,6 +37,17 @@ def fail(status: int, body: bytes = b"", **headers: str) -> StoreError:
     return failure("test", status, {name.replace("_", "-"): value for name, value in headers.items()}, body, clock)
 
 
+def test_a_key_or_a_token_that_an_error_repeats_is_masked() -> None:
+    key = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwcyJ9.c2lnbmF0dXJl"
+    told = f"the key '{key}' is not one, nor is Bearer {key}"
+    body = {"code": f"b2bKey {key}", "innererror": {"code": key, "message": told}}
+
+    error = fail(400, json.dumps(body).encode())
+
+    assert "c2lnbmF0dXJl" not in repr(error.answer)
+    assert error.answer.message == "the key '***' is not one, nor is ***"
+
+
 @pytest.mark.parametrize("name", names("error-[0-9]*"))
 def test_every_published_error_is_of_the_class_of_its_status(name: str) -> None:
     status, body = int(name.split("-")[1]), wire(name)

@@ -18,11 +18,11 @@ R, C, V = Mark.REFUND, Mark.CHARGEBACK, Mark.REVERSAL
 
 
 def event(**changes: Any) -> ClawbackEvent:
-    return decode_event(text_of(crafted("order-1", "line-1", **changes)))
+    return decode_event(text_of(crafted(changes.pop("orderId", "order-1"), "line-1", **changes)))
 
 
 def filed(status: RefundStatus = RefundStatus.APPLIED, **changes: Any) -> Refund:
-    content = text_of(crafted("order-1", "line-1", **changes))
+    content = text_of(crafted(changes.pop("orderId", "order-1"), "line-1", **changes))
     return Refund(
         group="order-1",
         event_id=decode_event(content).id,
@@ -105,6 +105,17 @@ def test_neither_does_the_event_itself_nor_one_that_the_player_keeps() -> None:
 
     assert History(chargeback.event, [chargeback]).awaits_chargeback()
     assert not History(event(), [filed(RefundStatus.IGNORED, eventState="Refunded")]).is_taken(Mark.REVERSAL)
+
+
+def test_the_refund_of_another_period_takes_no_subscription_back() -> None:
+    """A period is an order: January was paid back, June is charged back and that is reversed."""
+    season: dict[str, Any] = {"productId": SEASON, "productType": "Pass", "recurrenceData": {"recurrenceId": "mdr:0:1"}}
+    june = season | {"orderId": "order-6"}
+    history = History(event(**june, **REVERSAL), [filed(**season), filed(**june, **CHARGEBACK)])
+
+    assert not history.awaits_chargeback()
+    assert not history.is_taken(Mark.REVERSAL)
+    assert History(event(**june, **REVERSAL), [filed(**june), filed(**june, **CHARGEBACK)]).is_taken(Mark.REVERSAL)
 
 
 def test_the_group_of_a_subscription_is_its_recurrence() -> None:
