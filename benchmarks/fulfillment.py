@@ -1,7 +1,6 @@
 """Fulfilment: jobs through one host beside a bare loop of consumes, what they cost the storage, and how long they take.
 
-The bare loop consumes as a game's back end without any guarantee would: one call, then the next. Refunds: as many
-clawback events as a bad day brings, drained from the Store's queue.
+The bare loop consumes as a game's back end without any guarantee would: one call, then the next.
 """
 
 import asyncio
