@@ -8,10 +8,10 @@ from weakref import WeakValueDictionary
 
 from shared.catalog.files import File
 from shared.correlation import get_logger
-from shared.storage.blobs import OCTETS, Container, Upload
+from shared.storage.blobs import OCTETS, BlocksLostError, Container, Upload
 from shared.storage.blobs import SMALL as SINGLE_REQUEST
 from shared.store.downloads import AddressExpiredError, Download, Downloads
-from shared.store.errors import StoreUnknownError
+from shared.store.errors import StoreAnswer, StoreUnknownError
 
 BLOCK = 4 * 1024 * 1024
 """Bytes that are held of one download at a time."""
@@ -117,7 +117,7 @@ class Downloader:
             transfer = _Transfer(self._containers[file.container].upload(file.name), address)
             try:
                 await self._read(file, transfer, renew)
-                await _keep(file, transfer)
+                await self._keep(file, transfer)
             except WrongFileError as error:
                 _log.warning("%s is not what the Store describes (try %d): %s", file.name, attempt, error)
                 if attempt == VERIFICATIONS:
@@ -126,6 +126,15 @@ class Downloader:
             else:
                 return transfer.position
         raise AssertionError
+
+    async def _keep(self, file: File, transfer: _Transfer) -> None:
+        """Make the blob. Another worker, in a process of its own, may just have made the same one."""
+        try:
+            await _keep(file, transfer)
+        except BlocksLostError as error:
+            if not await self._is_held(file):
+                answer = StoreAnswer("keep file", None, message="what was staged is gone")
+                raise StoreUnknownError(answer) from error
 
     async def _read(self, file: File, transfer: _Transfer, renew: Renew) -> None:
         """Read to the end, going on from where it was after every break and with every new address."""

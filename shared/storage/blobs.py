@@ -153,6 +153,10 @@ class Container:
                 raise UnavailableError("storage-blobs", f"the container {self.name} was gone; made anew") from error
 
 
+class BlocksLostError(Exception):
+    """Blocks that were staged are gone."""
+
+
 @dataclass(slots=True)
 class Upload:
     """A blob in the making. Blocks that are never committed are seen by nobody, and the service drops them in a week.
@@ -184,16 +188,23 @@ class Upload:
     async def commit(self, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None) -> None:
         """Make of all blocks the blob, in place of what was there.
 
+        :raises BlocksLostError: somebody else committed this blob meanwhile, which discards all staged blocks.
         :raises UnavailableError: the account is away; whether it was written is not known.
         """
+        from azure.core.exceptions import HttpResponseError  # noqa: PLC0415 - loaded with the client
         from azure.storage.blob import BlobBlock  # noqa: PLC0415 - loaded when first used
 
         async with self._blob() as blob:
-            await blob.commit_block_list(
-                [BlobBlock(block) for block in self._blocks],
-                metadata=dict(metadata or {}),
-                content_settings=_settings(content_type),
-            )
+            try:
+                await blob.commit_block_list(
+                    [BlobBlock(block) for block in self._blocks],
+                    metadata=dict(metadata or {}),
+                    content_settings=_settings(content_type),
+                )
+            except HttpResponseError as error:
+                if str(getattr(error, "error_code", "")) == "InvalidBlockList":
+                    raise BlocksLostError(self.name) from error
+                raise
 
     @asynccontextmanager
     async def _blob(self) -> "AsyncIterator[BlobClient]":

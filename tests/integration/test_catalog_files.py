@@ -11,8 +11,13 @@ from shared.catalog.downloader import VERIFICATIONS
 from shared.catalog.files import PACKAGES, every_package, package_name
 from shared.catalog.messages import DOWNLOADS_QUEUE
 from shared.catalog.work import State
+from shared.storage.blobs import BlocksLostError
 from shared.store.models.business import ProductKey, ProductPackageSet
+from tests.support.app import unique
 from tests.support.cataloguing import Cataloguing, Open, Sent, as_json, keys_of
+
+# A worker that dies leaves connections open that nobody closes: that is what is played here.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 BIG = 9 * 1024 * 1024
 """Bytes of a package that takes more than two blocks."""
@@ -215,3 +220,16 @@ class TestOnce:
 async def removed(catalogue: Cataloguing, key: ProductKey) -> None:
     """Take a product out of the tenant's inventory, so that no other test downloads its packages."""
     await catalogue.control.change_business_products(catalogue.tenant_id, products=[as_json(key)], removed=True)
+
+    async def test_two_who_keep_one_file_at_once(self, catalogue: Cataloguing) -> None:
+        """The first commit discards what the second has staged; the file is there all the same, and whole."""
+        container, name = catalogue.containers["packages"], unique("file")
+        first, second = container.upload(name), container.upload(name)
+        for upload in (first, second):
+            await upload.stage(b"the same bytes")
+
+        await first.commit()
+        with pytest.raises(BlocksLostError):
+            await second.commit()
+
+        assert await container.read(name, 100) == b"the same bytes"

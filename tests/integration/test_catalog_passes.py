@@ -23,6 +23,9 @@ from shared.store.wire_time import ticks
 from tests.support.app import Storage
 from tests.support.cataloguing import Cataloguing, Open, as_json, keys_of
 
+# A worker that dies leaves connections open that nobody closes: that is what is played here.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 INVENTORY = "/V1/Inventory$"
 DETAILS = "/V1/Products/[^/]+/[^/]+$"
 

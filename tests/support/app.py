@@ -19,12 +19,16 @@ from local.control import Control, Kind
 from local.stack import Servers
 from tests.support.polling import eventually
 
+_NEVER = "0 0 0 1 1 *"
 QUIET = {
-    "KEY_RENEWAL_SCHEDULE": "0 0 0 1 1 *",
+    "KEY_RENEWAL_SCHEDULE": _NEVER,
+    "CATALOG_SYNC_SCHEDULE": _NEVER,
+    "REFUND_SCHEDULE": _NEVER,
+    "SWEEP_SCHEDULE": _NEVER,
     "AzureFunctionsJobHost__extensions__queues__visibilityTimeout": "00:00:00",
     "AzureFunctionsJobHost__extensions__queues__maxPollingInterval": "00:00:00.5",
 }
-"""The timer is run by hand, when a test says so, and a message that failed comes back at once."""
+"""Timers are run by hand, when a test says so, and a message that failed comes back at once."""
 
 type Headers = dict[str, str]
 

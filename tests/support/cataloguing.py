@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -185,9 +186,10 @@ class Cataloguing:
         work.cancel()
         await asyncio.wait([work])
         self.sent.clear()
-        # Its connections died with it.
+        # Its connections died with it, half made as they were; here, and not in the midst of somebody else's test.
         await self.close()
         self._connect()
+        gc.collect()
 
     async def swept(self) -> None:
         """Some minutes later, the timer comes by, and what it finds is carried out."""
