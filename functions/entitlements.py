@@ -11,8 +11,7 @@ from functions.http.endpoints import Access, Call, endpoint
 from functions.http.queries import Query
 from functions.http.sandboxes import SANDBOX, check_ids, sandbox_of
 from functions.parts import parts
-from shared.entitlements.change import Asked, ChangeStatus
-from shared.entitlements.grant import Gift, GrantStatus
+from shared.entitlements.statuses import ChangeStatus, GrantStatus
 from shared.errors import InputFault, UnprocessableError
 from shared.store.models.collections import AcquisitionType, ItemStatus, ProductKind, TrialData
 from shared.store.models.purchase import ChangeType, RecurrenceState
@@ -183,6 +182,8 @@ async def change_subscription(call: Call) -> Answer:
     """Changes a subscription, once for each changeId: 200 when it is done, 202 while that is not known."""
     user_id, body = call.user_id(), call.body(SubscriptionChangeBody)
     _check_extension(body)
+    from shared.entitlements.change import Asked  # noqa: PLC0415 - not at the start of the app
+
     asked = Asked(
         body.change_id, call.path("recurrenceId"), body.change_type, body.extension_time_in_days, body.sandbox
     )
@@ -203,6 +204,8 @@ async def change_subscription(call: Call) -> Answer:
 async def grant_free_product(call: Call) -> Answer:
     """Grants a free product, once for each orderId: 200 when the player has it, 202 while that is not known."""
     user_id, body = call.user_id(), call.body(FreeProductBody)
+    from shared.entitlements.grant import Gift  # noqa: PLC0415 - not at the start of the app
+
     gift = Gift(
         body.order_id.lower(),
         body.product_id,

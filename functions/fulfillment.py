@@ -22,8 +22,7 @@ from shared.fulfillment.messages import (
     TrackingId,
     WorkMessage,
 )
-from shared.fulfillment.request import Request
-from shared.ledger.record import ConsumableType, JobStatus
+from shared.ledger.kinds import ConsumableType, JobStatus
 
 if TYPE_CHECKING:
     from shared.ledger.record import Job
@@ -89,6 +88,8 @@ async def create_fulfillment(call: Call) -> Answer:
     """Has a consumable consumed at the Store and granted, exactly once for each trackingId."""
     user_id = call.user_id()
     body = call.body(FulfillmentBody)
+    from shared.fulfillment.request import Request  # noqa: PLC0415 - not at the start of the app
+
     request = Request(user_id, body.tracking_id, body.product_id, body.quantity, body.consumable_type, body.sandbox)
     job = await parts().fulfillment_intake.accept(request)
     named = "me" if call.path("userId") == "me" else quote(user_id, safe="")

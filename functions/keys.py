@@ -17,7 +17,6 @@ from shared.correlation import correlated, get_logger
 from shared.keys.messages import QUEUE, RenewalMessage
 from shared.keys.status import Status
 from shared.secret import Secret, masked
-from shared.store.user_store_id import UserStoreIdKey
 
 if TYPE_CHECKING:
     from shared.keys.record import StoredKey
@@ -75,6 +74,8 @@ class StoreIdList(msgspec.Struct, rename="camel"):
 async def put_store_id(call: Call) -> Answer:
     """Keeps a User Store ID key alive: 201 for the first of its kind, 200 afterwards. The newest key wins."""
     user_id, kind = call.user_id(), kind_of(call)
+    from shared.store.user_store_id import UserStoreIdKey  # noqa: PLC0415 - not at the start of the app
+
     upload = call.body(KeyUpload)
     kept = await parts().intake.keep(user_id, kind, UserStoreIdKey(upload.key))
     return Answer(201 if kept.created else 200, _shown(user_id, kind, kept.key))

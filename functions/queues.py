@@ -8,8 +8,7 @@ from azure.functions import Blueprint, QueueMessage
 from functions.parts import parts
 from shared.correlation import correlated, get_logger
 from shared.errors import StorekeeperError
-from shared.messages import MessageError, decode_message
-from shared.poison import MAX_DEQUEUE_COUNT, GivenUpError
+from shared.messages import MAX_DEQUEUE_COUNT, GivenUpError, MessageError, decode_message
 
 CONNECTION = "AzureWebJobsStorage"
 

@@ -1,6 +1,7 @@
 """Refunds, chargebacks and reversals: fetched by a timer, and shown."""
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import msgspec
 from azure.functions import Blueprint, TimerRequest
@@ -10,7 +11,10 @@ from functions.http.endpoints import Access, Call, endpoint
 from functions.http.queries import Query
 from functions.parts import parts, settings
 from shared.correlation import correlated, get_logger
-from shared.refunds.record import Refund, RefundStatus
+from shared.refunds.status import RefundStatus
+
+if TYPE_CHECKING:
+    from shared.refunds.record import Refund
 
 blueprint = Blueprint()
 
@@ -86,7 +90,7 @@ async def fetch_refunds(timer: TimerRequest) -> None:
         _log.info("refunds: %s%s", tally or "another run is at it", " (late)" if timer.past_due else "")
 
 
-def _shown(refund: Refund) -> RefundView:
+def _shown(refund: "Refund") -> RefundView:
     view = RefundView(
         refund_id=refund.event_id,
         status=refund.status,

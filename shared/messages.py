@@ -7,9 +7,16 @@ import msgspec
 
 VERSION = 1
 
+MAX_DEQUEUE_COUNT = 5
+"""As in host.json: after this many failures the host gives a message up."""
+
 
 class MessageError(ValueError):
     """A message that can never be handled; says why. It ends among the poison."""
+
+
+class GivenUpError(Exception):
+    """A message that can be read and never succeed; says why. It ends among the poison."""
 
 
 class _Versioned(msgspec.Struct):

@@ -1,7 +1,7 @@
 """What was given up on: messages in ``<queue>-poison``, each with the reason, and how one is tried again.
 
-The host moves a message there that failed :data:`MAX_DEQUEUE_COUNT` times, without saying why and under another id; so
-the reason is filed under the message's content. What can never succeed is moved by us, at once.
+The host moves a message there that failed :data:`~shared.messages.MAX_DEQUEUE_COUNT` times, without saying why and
+under another id; so the reason is filed under the message's content. What can never succeed is moved by us, at once.
 """
 
 import hashlib
@@ -16,16 +16,9 @@ from shared.storage.queues import Letter, Queue
 from shared.storage.tables import Table
 from shared.storage.transactions import ConflictError, Operation
 
-MAX_DEQUEUE_COUNT = 5
-"""As in host.json: after this many failures the host gives a message up."""
-
 SUFFIX = "-poison"
 LONGEST_REASON = 1_000
 UNKNOWN = "no reason is on file; the log has it under the message's id"
-
-
-class GivenUpError(Exception):
-    """A message that can never succeed; says why."""
 
 
 @dataclass(frozen=True, slots=True)

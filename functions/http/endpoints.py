@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 from azure.functions import AuthLevel, Blueprint, HttpRequest, HttpResponse
@@ -17,9 +17,11 @@ from functions.http.bodies import MAX_BODY_BYTES, read_body
 from functions.http.problems import to_answer, unforeseen
 from functions.http.queries import Queries, Query, read_queries
 from functions.parts import parts
-from shared.auth.callers import Caller, UserId
 from shared.correlation import HEADER, correlated, get_logger
 from shared.errors import ForbiddenError, InputFault, NotFoundError, StorekeeperError, UnprocessableError
+
+if TYPE_CHECKING:
+    from shared.auth.callers import Caller, UserId
 
 MAX_USER_ID_BYTES = 256
 
@@ -39,7 +41,7 @@ class Call:
     """One call, its caller verified (None where anyone may call)."""
 
     request: HttpRequest
-    caller: Caller | None
+    caller: "Caller | None"
     query: Queries = field(default_factory=Queries)
 
     def body[T](self, shape: type[T], *, limit: int = MAX_BODY_BYTES) -> T:
@@ -58,7 +60,7 @@ class Call:
         named = [each for each in accepted if each in {media_type, JSON}]
         return named[:1] == [media_type]
 
-    def user_id(self) -> UserId:
+    def user_id(self) -> "UserId":
         """Whom the path's ``userId`` means: a player is ``me`` (or their own id), an operator names anyone.
 
         :raises NotFoundError: another player's path, which is not this caller's to see.
@@ -79,6 +81,8 @@ class Call:
         if len(named.encode()) > MAX_USER_ID_BYTES:
             detail = f"A user id has at most {MAX_USER_ID_BYTES} bytes"
             raise UnprocessableError(detail, faults=(InputFault("userId", detail),))
+        from shared.auth.callers import UserId  # noqa: PLC0415 - with the first call, not with the app
+
         return UserId(named)
 
 
@@ -168,7 +172,7 @@ async def _serve(handler: Handler, known: Endpoint, request: HttpRequest) -> Htt
         return response
 
 
-async def _admit(access: Access, request: HttpRequest) -> Caller | None:
+async def _admit(access: Access, request: HttpRequest) -> "Caller | None":
     if access is Access.ANYONE:
         return None
     caller = await parts().callers.verify(request.headers.get("authorization"))

@@ -13,7 +13,7 @@ from shared.catalog.work import Kind
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
 from shared.errors import NotFoundError
-from shared.poison import GivenUpError
+from shared.messages import GivenUpError
 from shared.store.business import BusinessStore
 
 _log = get_logger(__name__)

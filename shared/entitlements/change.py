@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import Enum
 
 from shared.entitlements.entitled import time_of
+from shared.entitlements.statuses import ChangeStatus
 from shared.store.models.purchase import ChangeType, Recurrence, RecurrenceState
 from shared.store.wire_time import TICKS_A_SECOND
 
@@ -13,15 +14,6 @@ TOLERANCE = 3600 * TICKS_A_SECOND
 
 _DAY = 86_400 * TICKS_A_SECOND
 _ENDED = frozenset({RecurrenceState.CANCELED, RecurrenceState.INACTIVE, RecurrenceState.FAILED})
-
-
-class ChangeStatus(StrEnum):
-    """``pending``: somebody acts, or nothing was carried out yet. ``unknown``: the Store gave no answer."""
-
-    PENDING = "pending"
-    DONE = "done"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
 
 
 class Shown(Enum):

@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from shared.clock import from_iso, to_iso
-from shared.entitlements.change import Asked, Change, ChangeStatus
+from shared.entitlements.change import Asked, Change
+from shared.entitlements.statuses import ChangeStatus
 from shared.errors import StateConflictError
 from shared.keys.record import row_name
 from shared.storage.rows import Row

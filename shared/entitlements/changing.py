@@ -15,9 +15,10 @@ from shared.auth.tokens import ServiceToken, StoreIdKind
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
 from shared.entitlements.asking import told
-from shared.entitlements.change import Asked, Change, ChangeStatus, Shown, shown
+from shared.entitlements.change import Asked, Change, Shown, shown
 from shared.entitlements.change_filing import ChangeFiles
 from shared.entitlements.claims import ATTEMPTS, CLAIM, is_held, may_start, seconds_left
+from shared.entitlements.statuses import ChangeStatus
 from shared.entitlements.subscriptions import Subscriptions
 from shared.errors import InputFault, StateConflictError, StorekeeperError, UnavailableError, UnprocessableError
 from shared.keys.current import CurrentKeys

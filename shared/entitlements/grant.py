@@ -2,23 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
+from shared.entitlements.statuses import GrantStatus
 from shared.store.models.purchase import GrantedOrder, OrderState
 
 FULFILLED = "fulfilled"
 """The state of a line, in small letters, whose product the user has."""
 
 _FAILED = frozenset({OrderState.REFUNDED, OrderState.CHARGED_BACK, OrderState.CANCELED})
-
-
-class GrantStatus(StrEnum):
-    """``pending``: not granted yet, and to be sent again. ``unknown``: so too, and it may have been granted."""
-
-    PENDING = "pending"
-    GRANTED = "granted"
-    REFUSED = "refused"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from shared.clock import from_iso, to_iso
-from shared.entitlements.grant import Gift, Grant, GrantStatus
+from shared.entitlements.grant import Gift, Grant
+from shared.entitlements.statuses import GrantStatus
 from shared.keys.record import row_name
 from shared.storage.rows import Row
 from shared.storage.tables import Table

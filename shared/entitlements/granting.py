@@ -12,8 +12,9 @@ from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
 from shared.entitlements.asking import REPEAT_PAUSE, told
 from shared.entitlements.claims import ATTEMPTS, is_held, may_start, seconds_left
-from shared.entitlements.grant import Gift, Grant, GrantStatus, judged
+from shared.entitlements.grant import Gift, Grant, judged
 from shared.entitlements.grant_filing import GrantFiles
+from shared.entitlements.statuses import GrantStatus
 from shared.errors import InputFault, StateConflictError, StorekeeperError, UnavailableError, UnprocessableError
 from shared.keys.current import CurrentKeys
 from shared.storage.transactions import ConflictError

@@ -19,8 +19,9 @@ from shared.keys.current import NoKeyError
 from shared.keys.filing import Files as KeyFiles
 from shared.keys.status import Status
 from shared.ledger.filing import Files
-from shared.ledger.record import RETAIL, Balance, Job, JobStatus
-from shared.poison import GivenUpError
+from shared.ledger.kinds import RETAIL, JobStatus
+from shared.ledger.record import Balance, Job
+from shared.messages import GivenUpError
 from shared.storage.queues import Queue
 from shared.storage.transactions import ConflictError
 

@@ -1,10 +1,13 @@
 """The queues over which fulfilments come in and are carried out."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
-from shared.ledger.record import ConsumableType, Job, job_from, to_properties
+from shared.ledger.kinds import ConsumableType
+
+if TYPE_CHECKING:
+    from shared.ledger.record import Job
 
 JOBS_QUEUE = "fulfillment-jobs"
 WORK_QUEUE = "fulfillment-work"
@@ -45,13 +48,17 @@ class WorkMessage(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
     etag: str | None = None
     version: int = 1
 
-    def job(self) -> Job | None:
+    def job(self) -> "Job | None":
         """The fulfilment as it was; None where the message does not say."""
+        from shared.ledger.record import job_from  # noqa: PLC0415 - with the first message, not with the app
+
         return job_from(self.row, self.etag) if self.row and self.etag else None
 
 
-def work_on(job: Job) -> WorkMessage:
+def work_on(job: "Job") -> WorkMessage:
     """The message for a fulfilment that has just been written; one that is over is read when it comes to it."""
+    from shared.ledger.record import to_properties  # noqa: PLC0415 - with the first message, not with the app
+
     if job.status.is_over:
         return WorkMessage(job.user_id, job.tracking_id)
     return WorkMessage(job.user_id, job.tracking_id, to_properties(job), job.etag)

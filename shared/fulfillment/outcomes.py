@@ -16,7 +16,8 @@ from shared.fulfillment.schedule import (
     pause,
 )
 from shared.keys.current import NoKeyError
-from shared.ledger.record import Job, JobStatus
+from shared.ledger.kinds import JobStatus
+from shared.ledger.record import Job
 from shared.store.errors import StoreError, StoreRefusedError, StoreThrottledError, StoreUnknownError
 
 LONGEST_REASON = 500

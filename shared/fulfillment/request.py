@@ -7,7 +7,8 @@ from datetime import datetime
 
 from shared.errors import InputFault, UnprocessableError
 from shared.fulfillment.messages import TRACKING_ID
-from shared.ledger.record import RETAIL, ConsumableType, Job
+from shared.ledger.kinds import RETAIL, ConsumableType
+from shared.ledger.record import Job
 
 MAX_USER_ID_BYTES = 256
 

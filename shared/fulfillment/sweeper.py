@@ -11,8 +11,9 @@ from shared.errors import StorekeeperError
 from shared.fulfillment.messages import work_on
 from shared.fulfillment.schedule import CLAIM, LONGEST_SENT, SENT, is_in_force
 from shared.ledger.filing import Due, Files
+from shared.ledger.kinds import JobStatus
 from shared.ledger.outbox import Outbox
-from shared.ledger.record import SHARDS, JobStatus
+from shared.ledger.record import SHARDS
 from shared.storage.queues import Queue
 from shared.storage.transactions import ConflictError
 

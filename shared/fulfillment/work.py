@@ -23,7 +23,8 @@ from shared.fulfillment.schedule import BUDGET, CLAIM, LONGEST_WAIT, SENT, is_in
 from shared.keys.current import CurrentKeys
 from shared.ledger.filing import Files
 from shared.ledger.granting import Granting, LostClaimError
-from shared.ledger.record import RETAIL, Job
+from shared.ledger.kinds import RETAIL
+from shared.ledger.record import Job
 from shared.storage.queues import Queue
 from shared.storage.transactions import ConflictError
 from shared.store.collections import Collections

@@ -20,8 +20,9 @@ from shared.events import (
     consumable_restored,
 )
 from shared.ledger.filing import Files, HeldBalance, balance_write, job_row
+from shared.ledger.kinds import JobStatus
 from shared.ledger.order_lines import OrderLines
-from shared.ledger.record import Job, JobStatus, Line, LineState
+from shared.ledger.record import Job, Line, LineState
 from shared.storage.transactions import ConflictError, Operation
 
 ATTEMPTS = 20

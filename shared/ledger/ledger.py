@@ -7,9 +7,10 @@ from shared.events import Events
 from shared.ledger.corrections import Clawback, Correction, Corrections
 from shared.ledger.filing import Files
 from shared.ledger.granting import Granting
+from shared.ledger.kinds import RETAIL
 from shared.ledger.order_lines import OrderLines
 from shared.ledger.outbox import Outbox
-from shared.ledger.record import RETAIL, Balance, Job, LineRef
+from shared.ledger.record import Balance, Job, LineRef
 from shared.storage.tables import Table
 
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import batched
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from shared.clock import from_iso, to_iso
+from shared.ledger.kinds import ConsumableType, JobStatus
 from shared.storage.rows import Row
 
 SHARDS = 32
@@ -24,26 +25,8 @@ OPEN = "open|"
 END = "~"
 """Follows every character that a name here may have."""
 
-RETAIL = "RETAIL"
-
 _LINES_A_PROPERTY = 300
 """Lines that a property of 64 KiB certainly holds: an id of the Store has 36 characters."""
-
-type ConsumableType = Literal["Consumable", "UnmanagedConsumable"]
-
-
-class JobStatus(StrEnum):
-    """Where a fulfilment stands. ``granted`` and ``refused`` are for ever."""
-
-    PENDING = "pending"
-    GRANTED = "granted"
-    REFUSED = "refused"
-    STUCK = "stuck"
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing more will happen."""
-        return self in {JobStatus.GRANTED, JobStatus.REFUSED}
 
 
 class LineState(StrEnum):

@@ -16,8 +16,9 @@ from shared.ledger.record import LineRef, LineState, shard_of
 from shared.refunds.findings import PATIENCE, Finding, applied, ignored, review, waits
 from shared.refunds.history import History
 from shared.refunds.reconsuming import Reconsuming
-from shared.refunds.record import Refund, RefundStatus
+from shared.refunds.record import Refund
 from shared.refunds.rules import Mark, mark_of
+from shared.refunds.status import RefundStatus
 from shared.store.models.clawback import ClawbackEvent, ProductType
 
 MOST_OPEN = 1_000

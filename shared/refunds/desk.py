@@ -13,8 +13,9 @@ from shared.refunds.books import Books
 from shared.refunds.entitlements import Entitlements
 from shared.refunds.filing import RefundFiles
 from shared.refunds.findings import Finding, ignored, next_look, review
-from shared.refunds.record import Refund, RefundStatus, group_of, shard_of, unread_group
+from shared.refunds.record import Refund, group_of, shard_of, unread_group
 from shared.refunds.rules import Course, course_of
+from shared.refunds.status import RefundStatus
 from shared.storage.transactions import ConflictError
 from shared.store.models.clawback import ClawbackEvent, UnreadableEventError, decode_event
 

@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from shared.clock import to_iso
-from shared.refunds.record import SHARDS, Refund, RefundStatus, from_row, to_properties
+from shared.refunds.record import SHARDS, Refund, from_row, to_properties
+from shared.refunds.status import RefundStatus
 from shared.storage.rows import Row
 from shared.storage.tables import Table
 from shared.storage.transactions import Operation

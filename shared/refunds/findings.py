@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from shared.refunds.record import RefundStatus
+from shared.refunds.status import RefundStatus
 
 SELDOM = timedelta(hours=6)
 """How long an event waits at most before it is looked at again, however old it is."""

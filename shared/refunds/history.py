@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from shared.refunds.record import Refund, RefundStatus
+from shared.refunds.record import Refund
 from shared.refunds.rules import Mark, concern_same, is_taken, mark_of
+from shared.refunds.status import RefundStatus
 from shared.store.models.clawback import ClawbackEvent, EventState
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from shared.errors import BadRequestError, InputFault
 from shared.refunds.filing import RefundFiles
-from shared.refunds.record import Refund, RefundStatus
+from shared.refunds.record import Refund
+from shared.refunds.status import RefundStatus
 
 ORDER = (RefundStatus.REVIEW, RefundStatus.UNMATCHED, RefundStatus.APPLIED, RefundStatus.IGNORED)
 """Where all statuses are asked for, those come first that want somebody's attention."""

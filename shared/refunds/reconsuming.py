@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import msgspec
 
+from shared.ledger.kinds import JobStatus
 from shared.ledger.ledger import Ledger
-from shared.ledger.record import Job, JobStatus, LineRef
+from shared.ledger.record import Job, LineRef
 from shared.storage.queues import Queue
 from shared.store.models.clawback import ClawbackEvent
 

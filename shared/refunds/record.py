@@ -4,11 +4,11 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
 from shared.clock import from_iso, to_iso
+from shared.refunds.status import RefundStatus
 from shared.storage.rows import Row
 from shared.store.models.clawback import ClawbackEvent, ProductType, decode_event
 
@@ -18,19 +18,6 @@ SHARDS = 16
 LONGEST_REASON = 1_000
 LONGEST_CONTENT = 64 * 1024
 """Bytes of a message, at most (Azure Queue Storage); also of one property of a row."""
-
-
-class RefundStatus(StrEnum):
-    """What became of an event."""
-
-    APPLIED = "applied"
-    """Done what had to be done."""
-    UNMATCHED = "unmatched"
-    """Waits for what it is about: a grant, or the chargeback that it reverses."""
-    REVIEW = "review"
-    """For a person: nobody knows what it asks for."""
-    IGNORED = "ignored"
-    """There is nothing to do about it; the reason says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

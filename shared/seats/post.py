@@ -2,7 +2,7 @@
 
 from shared.correlation import get_logger
 from shared.errors import StorekeeperError, UnavailableError
-from shared.poison import GivenUpError
+from shared.messages import GivenUpError
 from shared.seats.intake import Intake, JobRequest
 from shared.seats.messages import SeatJobMessage
 from shared.seats.names import UserList, in_json

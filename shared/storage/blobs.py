@@ -202,7 +202,7 @@ class Upload:
                     content_settings=_settings(content_type),
                 )
             except HttpResponseError as error:
-                if str(getattr(error, "error_code", "")) == "InvalidBlockList":
+                if getattr(error, "error_code", None) == "InvalidBlockList":
                     raise BlocksLostError(self.name) from error
                 raise
 
@@ -219,7 +219,7 @@ def _settings(content_type: str) -> Any:
 
 
 def _is_container_missing(error: Exception) -> bool:
-    return str(getattr(error, "error_code", "")) == "ContainerNotFound"
+    return bool(getattr(error, "error_code", None) == "ContainerNotFound")
 
 
 def _plain(file_name: str) -> str:

@@ -14,7 +14,8 @@ import httpx
 from shared.auth.tokens import StoreIdKind
 from shared.fulfillment.messages import JOBS_QUEUE, FulfillmentMessage
 from shared.fulfillment.request import tracking_id_at_store
-from shared.ledger.record import ConsumableType, Job, JobStatus, LineState, shard_of
+from shared.ledger.kinds import ConsumableType, JobStatus
+from shared.ledger.record import Job, LineState, shard_of
 from shared.refunds.record import shard_of as shard_of_group
 from shared.storage.queues import Queue
 from shared.storage.tables import Table

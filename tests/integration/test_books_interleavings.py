@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 from local.stack import Servers
 from shared.events import Events
 from shared.fulfillment.messages import FulfillmentMessage
-from shared.ledger.record import JobStatus
+from shared.ledger.kinds import JobStatus
 from shared.messages import decode_message
 from shared.refunds.books import Books
 from shared.refunds.desk import Desk

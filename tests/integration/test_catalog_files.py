@@ -216,11 +216,6 @@ class TestOnce:
         assert sync.tally.downloaded_bytes == 0
         assert await control.count(service="cdn", since=since) == 0
 
-
-async def removed(catalogue: Cataloguing, key: ProductKey) -> None:
-    """Take a product out of the tenant's inventory, so that no other test downloads its packages."""
-    await catalogue.control.change_business_products(catalogue.tenant_id, products=[as_json(key)], removed=True)
-
     async def test_two_who_keep_one_file_at_once(self, catalogue: Cataloguing) -> None:
         """The first commit discards what the second has staged; the file is there all the same, and whole."""
         container, name = catalogue.containers["packages"], unique("file")
@@ -233,3 +228,8 @@ async def removed(catalogue: Cataloguing, key: ProductKey) -> None:
             await second.commit()
 
         assert await container.read(name, 100) == b"the same bytes"
+
+
+async def removed(catalogue: Cataloguing, key: ProductKey) -> None:
+    """Take a product out of the tenant's inventory, so that no other test downloads its packages."""
+    await catalogue.control.change_business_products(catalogue.tenant_id, products=[as_json(key)], removed=True)

@@ -16,7 +16,7 @@ from shared.catalog.messages import DOWNLOADS_QUEUE, PASSES_QUEUE, PIECES_QUEUE
 from shared.catalog.record import Product, to_row
 from shared.catalog.work import Kind, State, Tally
 from shared.errors import StateConflictError
-from shared.poison import GivenUpError
+from shared.messages import GivenUpError
 from shared.storage.transactions import Operation
 from shared.store.models.business import InventoryStatus, ProductKey
 from shared.store.wire_time import ticks

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 
 from local.stack import Servers
-from shared.ledger.record import ConsumableType, JobStatus
+from shared.ledger.kinds import ConsumableType, JobStatus
 from shared.wiring import Wiring
 from tests.support.fulfilling import Asked, CrashError, Fate, Fulfilling, Instance
 

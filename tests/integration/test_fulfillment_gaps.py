@@ -11,7 +11,7 @@ from local.stack import Servers
 from shared.auth.tokens import StoreIdKind
 from shared.errors import StateConflictError, UnavailableError
 from shared.fulfillment.messages import work_on
-from shared.ledger.record import JobStatus
+from shared.ledger.kinds import JobStatus
 from shared.secret import Secret
 from shared.wiring import Wiring
 from tests.support.app import unique

@@ -12,7 +12,8 @@ from shared.errors import UnavailableError
 from shared.fulfillment.request import new_job
 from shared.ledger.corrections import JOBS_A_COMMIT, Clawback, Correction
 from shared.ledger.filing import balance_write
-from shared.ledger.record import Job, JobStatus, Line, LineRef, LineState
+from shared.ledger.kinds import JobStatus
+from shared.ledger.record import Job, Line, LineRef, LineState
 from shared.wiring import Wiring
 from tests.support.fulfilling import Asked, CrashError, Fate, FatefulQueue, Fulfilling, Instance
 

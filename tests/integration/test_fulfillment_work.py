@@ -14,8 +14,8 @@ from shared.events import ConsumableGrantedData, Events, consumable_granted
 from shared.fulfillment.messages import WorkMessage, work_on
 from shared.fulfillment.schedule import MAX_REFUSALS
 from shared.keys.current import NoKeyError
-from shared.ledger.record import JobStatus
-from shared.poison import GivenUpError
+from shared.ledger.kinds import JobStatus
+from shared.messages import GivenUpError
 from shared.storage.transactions import Operation
 from shared.wiring import Wiring
 from tests.support.app import unique

@@ -8,7 +8,7 @@ import pytest
 
 from local.control import Control
 from local.stack import Servers
-from shared.refunds.record import RefundStatus
+from shared.refunds.status import RefundStatus
 from tests.support.app import App, Storage, problem, started, unique
 from tests.support.polling import eventually
 from tests.support.refunding import COINS, crafted

@@ -9,9 +9,10 @@ import pytest
 
 from local.control import Control
 from shared.auth.tokens import StoreIdKind
-from shared.ledger.record import JobStatus, LineState
+from shared.ledger.kinds import JobStatus
+from shared.ledger.record import LineState
 from shared.refunds.findings import PATIENCE
-from shared.refunds.record import RefundStatus
+from shared.refunds.status import RefundStatus
 from shared.wiring import Wiring
 from tests.support.app import Storage
 from tests.support.refunding import CHEST, COINS, GAME, SEASON, SWORD, Refunding, crafted

@@ -13,7 +13,7 @@ from shared.errors import UnavailableError
 from shared.ledger.ledger import Ledger
 from shared.ledger.record import LineRef
 from shared.refunds.drain import MARGIN, MOST_TRIES, VISIBILITY, Drain
-from shared.refunds.record import RefundStatus
+from shared.refunds.status import RefundStatus
 from shared.store.clawback_queue import ClawbackQueue, QueueMessage
 from shared.wiring import Wiring
 from tests.support.app import Storage

@@ -15,7 +15,7 @@ import pytest
 from local.control import Control
 from shared.errors import UnavailableError
 from shared.fulfillment.schedule import CLAIM
-from shared.refunds.record import RefundStatus
+from shared.refunds.status import RefundStatus
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from shared.store.clawback_queue import ClawbackQueue

@@ -9,7 +9,7 @@ from local.control import Control
 from shared.errors import UnavailableError
 from shared.ledger.corrections import Clawback, Correction
 from shared.ledger.ledger import Ledger
-from shared.refunds.record import RefundStatus
+from shared.refunds.status import RefundStatus
 from shared.wiring import Wiring
 from tests.support.app import Storage
 from tests.support.refunding import CHEST, COINS, GAME, SEASON, SWORD, Refunding, crafted

@@ -10,13 +10,14 @@ import pytest
 
 from local.control import Control
 from shared.auth.tokens import StoreIdKind
-from shared.entitlements.change import Asked, Change, ChangeStatus
+from shared.entitlements.change import Asked, Change
 from shared.entitlements.change_filing import ChangeFiles
 from shared.entitlements.changing import Changes
 from shared.entitlements.claims import CLAIM
-from shared.entitlements.grant import Gift, Grant, GrantStatus
+from shared.entitlements.grant import Gift, Grant
 from shared.entitlements.grant_filing import GrantFiles
 from shared.entitlements.granting import FreeProducts
+from shared.entitlements.statuses import ChangeStatus, GrantStatus
 from shared.entitlements.subscriptions import Subscriptions
 from shared.errors import StateConflictError, UnavailableError, UnprocessableError
 from shared.keys.current import CurrentKeys

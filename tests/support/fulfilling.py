@@ -17,8 +17,9 @@ from shared.fulfillment.messages import FulfillmentMessage, WorkMessage
 from shared.fulfillment.request import Request, tracking_id_at_store
 from shared.fulfillment.sweeper import FulfillmentSweeper
 from shared.fulfillment.work import Worker
+from shared.ledger.kinds import ConsumableType
 from shared.ledger.ledger import Ledger
-from shared.ledger.record import SHARDS, ConsumableType, Job
+from shared.ledger.record import SHARDS, Job
 from shared.messages import decode_message
 from shared.storage.queues import Queue
 from shared.storage.rows import Row

@@ -12,8 +12,9 @@ from shared.events import Events
 from shared.fulfillment.intake import Intake
 from shared.fulfillment.messages import FulfillmentMessage
 from shared.fulfillment.work import Worker
+from shared.ledger.kinds import ConsumableType
 from shared.ledger.ledger import Ledger
-from shared.ledger.record import ConsumableType, Job, shard_of, user_name
+from shared.ledger.record import Job, shard_of, user_name
 from shared.messages import decode_message
 from shared.refunds.address import Addresses
 from shared.refunds.books import Books
@@ -23,8 +24,9 @@ from shared.refunds.entitlements import Entitlements
 from shared.refunds.filing import RefundFiles
 from shared.refunds.listing import Listing
 from shared.refunds.reconsuming import Reconsuming
-from shared.refunds.record import Refund, RefundStatus
+from shared.refunds.record import Refund
 from shared.refunds.running import LEASE_DURATION, Refunds
+from shared.refunds.status import RefundStatus
 from shared.storage.leases import Leases
 from shared.storage.queues import Queue
 from shared.storage.tables import Table

@@ -8,12 +8,12 @@ import pytest
 from functions import catalog, entitlements, fulfillment, health, keys, poison, refunds, seats, tokens
 from functions.http.endpoints import endpoints
 from shared.catalog.work import State
-from shared.entitlements.change import ChangeStatus
+from shared.entitlements.statuses import ChangeStatus
 from shared.events import QUEUE as EVENTS_QUEUE
 from shared.keys.status import Status
-from shared.ledger.record import JobStatus
+from shared.ledger.kinds import JobStatus
 from shared.poison import SUFFIX
-from shared.refunds.record import RefundStatus
+from shared.refunds.status import RefundStatus
 from shared.settings import described
 from shared.wiring import QUEUES
 from tests.support.documents import ROOT, Block, blocks, documents, prose_of, text_of

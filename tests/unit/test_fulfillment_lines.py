@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from shared.fulfillment.lines import lines_of, transaction_of
-from shared.ledger.record import RETAIL, Job, Line
+from shared.ledger.kinds import RETAIL
+from shared.ledger.record import Job, Line
 from shared.store.models.collections import CollectionsItem, ConsumeAnswer, ItemStatus, OrderTransaction
 
 

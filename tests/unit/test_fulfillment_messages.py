@@ -12,7 +12,8 @@ import pytest
 from shared.errors import UnprocessableError
 from shared.fulfillment.messages import FulfillmentMessage, WorkMessage, work_on
 from shared.fulfillment.request import Request, new_job
-from shared.ledger.record import RETAIL, Job, JobStatus, Line
+from shared.ledger.kinds import RETAIL, JobStatus
+from shared.ledger.record import Job, Line
 from shared.messages import MessageError, decode_message
 
 GOOD: dict[str, Any] = {

@@ -10,7 +10,8 @@ from shared.errors import BadGatewayError, UnavailableError
 from shared.fulfillment.outcomes import NO_ANSWER, after_failure
 from shared.fulfillment.schedule import MAX_REFUSALS, PATIENCE
 from shared.keys.current import NoKeyError
-from shared.ledger.record import RETAIL, Job, JobStatus
+from shared.ledger.kinds import RETAIL, JobStatus
+from shared.ledger.record import Job
 from shared.store.errors import (
     StoreAnswer,
     StoreCredentialsError,

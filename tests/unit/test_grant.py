@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.entitlements.grant import Gift, GrantStatus, judged
+from shared.entitlements.grant import Gift, judged
+from shared.entitlements.statuses import GrantStatus
 from shared.store.models.purchase import GrantedLine, GrantedOrder, OrderState
 
 GIFT = Gift("9d0e1f2a-3b4c-4d5e-8f60-718293a4b5c6", "9NABCDEF0002", "0010", "9RT", "en-us", "us", None)

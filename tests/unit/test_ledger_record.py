@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.ledger.filing import job_row
+from shared.ledger.kinds import RETAIL, JobStatus
 from shared.ledger.record import (
     END,
-    RETAIL,
     SHARDS,
     Job,
-    JobStatus,
     Line,
     LineState,
     balances_name,

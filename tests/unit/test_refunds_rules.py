@@ -8,8 +8,9 @@ import pytest
 
 from shared.refunds.findings import SELDOM, next_look
 from shared.refunds.history import History
-from shared.refunds.record import Refund, RefundStatus, from_row, group_of, shard_of, to_properties, unread_group
+from shared.refunds.record import Refund, from_row, group_of, shard_of, to_properties, unread_group
 from shared.refunds.rules import Mark, is_taken
+from shared.refunds.status import RefundStatus
 from shared.store.models.clawback import ClawbackEvent, decode_event
 from tests.support.refunding import SEASON, SWORD, crafted, text_of
 

@@ -9,7 +9,7 @@ from azure.functions.decorators.function_app import Function
 
 import function_app
 from functions.parts import settings
-from shared.poison import MAX_DEQUEUE_COUNT
+from shared.messages import MAX_DEQUEUE_COUNT
 from shared.settings import SettingsError
 from shared.wiring import QUEUES
 
