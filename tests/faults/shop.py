@@ -118,7 +118,7 @@ class Shop:
             lambda key, token: wiring.collections.consume(
                 key,
                 token,
-                tracking_id=asked.tracking_id,
+                tracking_id=asked.at_store,
                 product_id=asked.product_id,
                 quantity=asked.quantity,
                 sandbox=None,

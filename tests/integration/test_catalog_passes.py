@@ -3,6 +3,7 @@
 import asyncio
 import random
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any
 
 import msgspec
@@ -188,9 +189,10 @@ class TestCrashes:
         await catalogue.swept()
 
         asked = await control.requests(service="business", path=INVENTORY, since=since)
-        assert sum(each["status"] == 200 for each in asked) == 2
+        listed = len(await catalogue.truth())
+        assert sum(each["status"] == 200 for each in asked) == ceil(listed / 100)
         products = await control.count(service="business", path=DETAILS, since=since)
-        assert products == len(await catalogue.truth())
+        assert products == listed
         await catalogue.equals_truth(blobs=False)
 
     async def test_a_pass_without_an_end_is_ended_and_told_once(self, catalogue: Cataloguing) -> None:
