@@ -79,18 +79,13 @@ async def test_a_player_has_a_purchase_fulfilled(app: App, storage: Storage) -> 
     assert (found["quantity"], found["newQuantity"], found["productId"]) == (3, 7, COINS)
     assert found["grantedOn"].endswith("Z")
     assert await balances(app, headers) == {COINS: 3}
-    (event,) = await eventually(lambda: granted_events(storage, name))
+    (event,) = await eventually(lambda: storage.events(name))
     assert event["data"]["trackingId"] == tracking_id
 
     again = await ask(app, headers, coins(trackingId=tracking_id))
     assert (again.status_code, again.json()["status"]) == (202, "granted")
     problem(await ask(app, headers, coins(4, trackingId=tracking_id)), 409, "/quantity")
     assert await balances(app, headers) == {COINS: 3}
-
-
-async def granted_events(storage: Storage, user: str) -> list[dict[str, Any]]:
-    events = [json.loads(message) for message in await storage.messages("store-events")]
-    return [event for event in events if event["data"].get("userId") == user]
 
 
 async def test_an_operator_acts_for_a_player(app: App) -> None:
@@ -196,7 +191,7 @@ async def test_a_message_a_hundred_times_is_one_fulfilment(app: App, storage: St
     assert await balances(app, headers) == {COINS: 3}
     books = (await control.store.books(name))[name]
     assert books["carriedOut"] == {tracking_id_at_store(name, tracking_id): 1}
-    assert [event["type"] for event in await granted_events(storage, name)] == ["storekeeper.consumable.granted"]
+    assert [event["type"] for event in await storage.events(name)] == ["storekeeper.consumable.granted"]
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ async def test_a_pass_survives_its_host(
 
     assert found["status"] == "completed", found
     await catalogue.equals_truth()
-    events = [each for each in await account[1].messages("store-events") if address.rpartition("/")[2] in each]
+    events = [each for each in await account[1].told() if address.rpartition("/")[2] in str(each)]
     assert len(events) == 1
 
 

@@ -113,8 +113,7 @@ class TestJobs:
         assert len((await caller.get(caller.seats, tenantId=caller.tenant.tenant_id))["seats"]) == 980
 
         async def told() -> list[str]:
-            messages = [json.loads(each) for each in await storage.messages("store-events")]
-            return [each["type"] for each in messages if each["subject"] == f"seat-jobs/{job_id}"]
+            return [each["type"] for each in await storage.told() if each["subject"] == f"seat-jobs/{job_id}"]
 
         assert await eventually(told) == ["storekeeper.seat-job.completed"]
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -116,6 +116,7 @@ class Storage:
     """The storage account, read and written past the app."""
 
     connection_string: str
+    _told: dict[str, list[str]] = field(default_factory=dict, init=False)
 
     async def rows(self, table: str = "storeids", query: str = "PartitionKey ne ''") -> list[dict[str, Any]]:
         """The rows of a table, leases left out; none where there is no table."""
@@ -143,10 +144,19 @@ class Storage:
                 return []
             return [message.content for message in await service.get_queue_client(queue).peek_messages(max_messages=32)]
 
+    async def told(self, queue: str = "store-events") -> list[dict[str, Any]]:
+        """All events so far, in the order in which they were told.
+
+        They are taken and remembered: a peek sees no more than the 32 oldest of what all tests together caused.
+        """
+        told = self._told.setdefault(queue, [])
+        while taken := await self.take(queue):
+            told += taken
+        return [json.loads(message) for message in told]
+
     async def events(self, user: str, queue: str = "store-events") -> list[dict[str, Any]]:
         """The events about one player."""
-        events = [json.loads(message) for message in await self.messages(queue)]
-        return [event for event in events if event["data"].get("userId") == user]
+        return [event for event in await self.told(queue) if event["data"].get("userId") == user]
 
     async def take(self, queue: str) -> list[str]:
         """Take the messages that a queue shows, at most 32."""
@@ -200,4 +210,6 @@ class Storage:
             async for queue in queues.list_queues():
                 for message in await queues.get_queue_client(queue.name).peek_messages(max_messages=32):
                     places[f"queue {queue.name} {message.id}"] = str(message.content).encode()
+        for name, told in self._told.items():
+            places[f"queue {name}, taken"] = "\n".join(told).encode()
         return places
