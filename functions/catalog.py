@@ -1,6 +1,6 @@
 """The catalogue: passes begun and carried out, products shown, packages and licenses handed out."""
 
-from azure.functions import Blueprint, TimerRequest
+from azure.functions import TimerRequest
 
 from functions.catalog_shapes import (
     CatalogPage,
@@ -16,18 +16,22 @@ from functions.catalog_shapes import (
     sync_state,
 )
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
 from functions.http.queries import Query
 from functions.http.tenants import TENANT, tenant_named, tenant_of, tenants
 from functions.parts import parts, settings
 from functions.queues import queue_function
+from functions.timers import timer_function
+from shared.catalog import tokens
+from shared.catalog.files import artwork_name
 from shared.catalog.messages import DOWNLOADS_QUEUE, PASSES_QUEUE, PIECES_QUEUE, WorkMessage
-from shared.correlation import correlated, get_logger
+from shared.catalog.reading import Filters
+from shared.catalog.record import summary
+from shared.correlation import get_logger
 from shared.errors import BadRequestError, InputFault, NotFoundError
 from shared.store.models.business import InventoryStatus, LicenseType, ProductKey
 from shared.tenants import SWITCHED_OFF
-
-blueprint = Blueprint()
 
 _LANGUAGE = Query("one of the languages of CATALOG_LANGUAGES, such as en-us")
 _DEFAULT_PAGE, _MAX_PAGE = 50, 200
@@ -36,10 +40,6 @@ _log = get_logger(__name__)
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "catalog/products",
-    access=Access.OPERATOR,
     answers={200: CatalogPage},
     query={
         "tenantId": TENANT,
@@ -53,9 +53,6 @@ _log = get_logger(__name__)
 )
 async def list_products(call: Call) -> Answer:
     """A page of a tenant's catalogue, in the order of the products' ids."""
-    from shared.catalog import tokens  # noqa: PLC0415 - not at the start of the app
-    from shared.catalog.reading import Filters  # noqa: PLC0415 - not at the start of the app
-
     tenant_id, query = tenant_of(call), call.query
     language = (query.text("language") or "").lower() or None
     filters = Filters(query.text("licenseType"), query.text("status"), query.text("search"))
@@ -74,18 +71,11 @@ async def list_products(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "catalog/products/{productId}/{skuId}",
-    access=Access.OPERATOR,
     answers={200: ProductPage},
     query={"tenantId": TENANT, "language": _LANGUAGE},
 )
 async def get_product(call: Call) -> Answer:
     """All that is held of a product: inventory, details, localized details, images, packages, licenses held."""
-    from shared.catalog.files import artwork_name  # noqa: PLC0415 - not at the start of the app
-    from shared.catalog.record import summary  # noqa: PLC0415 - not at the start of the app
-
     tenant_id = tenant_of(call)
     language = (call.query.text("language") or "").lower() or None
     if language and language not in settings().catalog_languages:
@@ -99,10 +89,6 @@ async def get_product(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "catalog/products/{productId}/{skuId}/packages/{packageId}/content",
-    access=Access.OPERATOR,
     answers={302: None},
     query={"tenantId": TENANT},
 )
@@ -117,10 +103,6 @@ async def get_package_content(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "catalog/products/{productId}/{skuId}/offline-licenses/{contentId}",
-    access=Access.OPERATOR,
     answers={200: License},
     query={"tenantId": TENANT},
 )
@@ -132,7 +114,7 @@ async def get_offline_license(call: Call) -> Answer:
     return Answer(200, shown_license, {"Cache-Control": "no-store"})
 
 
-@endpoint(blueprint, "POST", "catalog/syncs", access=Access.OPERATOR, body=SyncRequest, answers={202: SyncStarted})
+@endpoint(body=SyncRequest, answers={202: SyncStarted})
 async def start_sync(call: Call) -> Answer:
     """Begins a pass over one tenant's catalogue or over all; where passes run already, leads to those."""
     request = call.body(SyncRequest)
@@ -145,10 +127,6 @@ async def start_sync(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "catalog/syncs/{syncId}",
-    access=Access.OPERATOR,
     answers={200: SyncState},
     query={"tenantId": TENANT},
 )
@@ -162,30 +140,28 @@ async def get_sync(call: Call) -> Answer:
     return Answer(200, sync_state(call.path("syncId"), passes))
 
 
-@blueprint.function_name("plan_catalog_syncs")
-@blueprint.timer_trigger(arg_name="timer", schedule="%CATALOG_SYNC_SCHEDULE%")
+@timer_function
 async def plan_catalog_syncs(timer: TimerRequest) -> None:
     """Begins a pass over every tenant's catalogue."""
-    with correlated():
-        if not tenants():
-            return
-        started = await parts().catalog_starting.start(tenants())
-        _log.info("pass %s %s", started.sync_id, "begun" if started.begun else "runs already")
+    if not tenants():
+        return
+    started = await parts().catalog_starting.start(tenants())
+    _log.info("pass %s %s", started.sync_id, "begun" if started.begun else "runs already")
 
 
-@queue_function(blueprint, PASSES_QUEUE, WorkMessage)
+@queue_function(PASSES_QUEUE, WorkMessage)
 async def list_inventory(message: WorkMessage) -> None:
     """Lists a tenant's inventory."""
     await parts().catalog_working.carry_out(message)
 
 
-@queue_function(blueprint, PIECES_QUEUE, WorkMessage)
+@queue_function(PIECES_QUEUE, WorkMessage)
 async def fetch_products(message: WorkMessage) -> None:
     """Fetches some products of a listing."""
     await parts().catalog_working.carry_out(message)
 
 
-@queue_function(blueprint, DOWNLOADS_QUEUE, WorkMessage)
+@queue_function(DOWNLOADS_QUEUE, WorkMessage)
 async def download_files(message: WorkMessage) -> None:
     """Downloads some artwork or packages."""
     await parts().catalog_working.carry_out(message)

@@ -3,28 +3,29 @@
 import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
+from shared.catalog.content import KeptLicense, Problem
+from shared.catalog.files import artwork_name
+from shared.catalog.record import Listed, Product
+from shared.catalog.work import Pass
 from shared.secret import masked
 from shared.store.models.business import (
     DistributionPolicy,
+    FrameworkPackageDetails,
     InventoryStatus,
+    LicenseBlob,
     LicenseType,
     PackageFormat,
     ProductArchitecture,
     ProductDetails,
+    ProductImage,
     ProductPlatform,
     PublisherDetails,
     VersionInfo,
 )
-
-if TYPE_CHECKING:
-    from shared.catalog.content import KeptLicense, Problem
-    from shared.catalog.record import Listed, Product
-    from shared.catalog.work import Pass
-    from shared.store.models.business import FrameworkPackageDetails, LicenseBlob, ProductImage
 
 type Status = Literal["running", "completed", "completedWithFailures", "failed"]
 type Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -201,7 +202,7 @@ class ProductPage(CatalogProduct, rename="camel", omit_defaults=True, kw_only=Tr
     licenses: list[HeldLicense] = []
 
 
-def sync_state(sync_id: str, passes: "Sequence[Pass]") -> SyncState:
+def sync_state(sync_id: str, passes: Sequence[Pass]) -> SyncState:
     """The parts of a pass, and their sums."""
     tenants = [_tenant_sync(each) for each in passes]
     ended = [each.ended_on for each in tenants if each.ended_on]
@@ -219,7 +220,7 @@ def sync_state(sync_id: str, passes: "Sequence[Pass]") -> SyncState:
     )
 
 
-def shown(product: "Listed", language: str | None, logos: Mapping[str, str]) -> CatalogProduct:
+def shown(product: Listed, language: str | None, logos: Mapping[str, str]) -> CatalogProduct:
     """A product in a page."""
     entry = product.entry
     return CatalogProduct(
@@ -242,12 +243,11 @@ def shown(product: "Listed", language: str | None, logos: Mapping[str, str]) -> 
 
 
 def product_page(
-    product: "Product", summary: CatalogProduct, language: str | None, held: set[str], artwork: Mapping[str, str]
+    product: Product, summary: CatalogProduct, language: str | None, held: set[str], artwork: Mapping[str, str]
 ) -> ProductPage:
     """A product on a page of its own, in all languages or in one."""
-    from shared.catalog.files import artwork_name  # noqa: PLC0415 - not at the start of the app
 
-    def image(each: "ProductImage") -> CatalogImage:
+    def image(each: ProductImage) -> CatalogImage:
         return CatalogImage(
             artwork[artwork_name(each)],
             each.purpose,
@@ -290,7 +290,7 @@ def product_page(
     )
 
 
-def license_in_the_clear(product_id: str, sku_id: str, kept: "KeptLicense", blob: "LicenseBlob") -> License:
+def license_in_the_clear(product_id: str, sku_id: str, kept: KeptLicense, blob: LicenseBlob) -> License:
     """A license as its route answers it."""
     return License(product_id, sku_id, kept.content_id, kept.license_instance_id, kept.requestor_id, blob.reveal())
 
@@ -300,7 +300,7 @@ def digest_header(sha256: str) -> str:
     return f"sha-256={base64.b64encode(bytes.fromhex(sha256)).decode()}"
 
 
-def _tenant_sync(sync: "Pass") -> TenantSync:
+def _tenant_sync(sync: Pass) -> TenantSync:
     tally = sync.tally
     return TenantSync(
         tenant_id=sync.tenant_id,
@@ -322,12 +322,12 @@ def _status(each: Sequence[Status]) -> Status:
     return "failed" if set(each) == {"failed"} else "completedWithFailures"
 
 
-def _problems(problems: "Sequence[Problem]") -> list[ProductProblem]:
+def _problems(problems: Sequence[Problem]) -> list[ProductProblem]:
     return [ProductProblem(each.part, each.reason) for each in problems]
 
 
 def _package(
-    package: "FrameworkPackageDetails", held: set[str]
+    package: FrameworkPackageDetails, held: set[str]
 ) -> tuple[
     str,
     str,

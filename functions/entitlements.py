@@ -1,28 +1,22 @@
 """What players own and subscribe to, changes of subscriptions, and free products."""
 
 import math
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
-from azure.functions import Blueprint
 
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
 from functions.http.queries import Query
 from functions.http.sandboxes import SANDBOX, check_ids, sandbox_of
 from functions.parts import parts
+from shared.entitlements.change import Asked, Change
+from shared.entitlements.grant import Gift, Grant
 from shared.entitlements.statuses import ChangeStatus, GrantStatus
 from shared.errors import InputFault, UnprocessableError
-from shared.store.models.collections import AcquisitionType, ItemStatus, ProductKind, TrialData
-from shared.store.models.purchase import ChangeType, RecurrenceState
-
-if TYPE_CHECKING:
-    from shared.entitlements.change import Change
-    from shared.entitlements.grant import Grant
-    from shared.store.models.collections import CollectionsItem
-    from shared.store.models.purchase import Recurrence
-
-blueprint = Blueprint()
+from shared.store.models.collections import AcquisitionType, CollectionsItem, ItemStatus, ProductKind, TrialData
+from shared.store.models.purchase import ChangeType, Recurrence, RecurrenceState
 
 MAX_PRODUCTS = 1000
 MAX_EXTENSION = 3660
@@ -133,10 +127,6 @@ class FreeProduct(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "users/{userId}/products",
-    access=Access.PLAYER_OR_OPERATOR,
     answers={200: OwnedProductList},
     query={
         "productId": Query(
@@ -157,10 +147,6 @@ async def list_owned_products(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "users/{userId}/subscriptions",
-    access=Access.PLAYER_OR_OPERATOR,
     answers={200: SubscriptionList},
     query={"sandbox": SANDBOX},
 )
@@ -171,10 +157,6 @@ async def list_subscriptions(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "POST",
-    "users/{userId}/subscriptions/{recurrenceId}/changes",
-    access=Access.OPERATOR,
     body=SubscriptionChangeBody,
     answers={200: SubscriptionChange, 202: SubscriptionChange},
 )
@@ -182,7 +164,6 @@ async def change_subscription(call: Call) -> Answer:
     """Changes a subscription, once for each changeId: 200 when it is done, 202 while that is not known."""
     user_id, body = call.user_id(), call.body(SubscriptionChangeBody)
     _check_extension(body)
-    from shared.entitlements.change import Asked  # noqa: PLC0415 - not at the start of the app
 
     asked = Asked(
         body.change_id, call.path("recurrenceId"), body.change_type, body.extension_time_in_days, body.sandbox
@@ -194,17 +175,12 @@ async def change_subscription(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "POST",
-    "users/{userId}/free-products",
-    access=Access.OPERATOR,
     body=FreeProductBody,
     answers={200: FreeProduct, 202: FreeProduct},
 )
 async def grant_free_product(call: Call) -> Answer:
     """Grants a free product, once for each orderId: 200 when the player has it, 202 while that is not known."""
     user_id, body = call.user_id(), call.body(FreeProductBody)
-    from shared.entitlements.grant import Gift  # noqa: PLC0415 - not at the start of the app
 
     gift = Gift(
         body.order_id.lower(),
@@ -236,7 +212,7 @@ def _come_again(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(math.ceil(seconds))}
 
 
-def _product(item: "CollectionsItem") -> OwnedProduct:
+def _product(item: CollectionsItem) -> OwnedProduct:
     return OwnedProduct(
         item.item_id,
         item.product_id,
@@ -256,7 +232,7 @@ def _product(item: "CollectionsItem") -> OwnedProduct:
     )
 
 
-def _subscription(recurrence: "Recurrence", *, entitled: bool) -> Subscription:
+def _subscription(recurrence: Recurrence, *, entitled: bool) -> Subscription:
     return Subscription(
         recurrence.id,
         recurrence.product_id,
@@ -274,7 +250,7 @@ def _subscription(recurrence: "Recurrence", *, entitled: bool) -> Subscription:
     )
 
 
-def _change(change: "Change") -> SubscriptionChange:
+def _change(change: Change) -> SubscriptionChange:
     asked = change.asked
     return SubscriptionChange(
         asked.change_id,
@@ -290,5 +266,5 @@ def _change(change: "Change") -> SubscriptionChange:
     )
 
 
-def _grant(grant: "Grant") -> FreeProduct:
+def _grant(grant: Grant) -> FreeProduct:
     return FreeProduct(grant.gift.order_id, grant.gift.product_id, grant.status, grant.reason)

@@ -1,14 +1,13 @@
 """Fulfilments of consumables, and what players hold of them."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import msgspec
-from azure.functions import Blueprint
 
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
 from functions.http.sandboxes import SANDBOX, sandbox_of
 from functions.parts import parts
 from functions.queues import queue_function
@@ -22,12 +21,9 @@ from shared.fulfillment.messages import (
     TrackingId,
     WorkMessage,
 )
+from shared.fulfillment.request import Request
 from shared.ledger.kinds import ConsumableType, JobStatus
-
-if TYPE_CHECKING:
-    from shared.ledger.record import Job
-
-blueprint = Blueprint()
+from shared.ledger.record import Job
 
 _LIVE = {"Cache-Control": "no-store"}
 
@@ -77,10 +73,6 @@ class BalanceList(msgspec.Struct):
 
 
 @endpoint(
-    blueprint,
-    "POST",
-    "users/{userId}/fulfillments",
-    access=Access.PLAYER_OR_OPERATOR,
     body=FulfillmentBody,
     answers={202: Fulfillment},
 )
@@ -88,7 +80,6 @@ async def create_fulfillment(call: Call) -> Answer:
     """Has a consumable consumed at the Store and granted, exactly once for each trackingId."""
     user_id = call.user_id()
     body = call.body(FulfillmentBody)
-    from shared.fulfillment.request import Request  # noqa: PLC0415 - not at the start of the app
 
     request = Request(user_id, body.tracking_id, body.product_id, body.quantity, body.consumable_type, body.sandbox)
     job = await parts().fulfillment_intake.accept(request)
@@ -97,10 +88,6 @@ async def create_fulfillment(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "users/{userId}/fulfillments/{trackingId}",
-    access=Access.PLAYER_OR_OPERATOR,
     answers={200: Fulfillment},
 )
 async def get_fulfillment(call: Call) -> Answer:
@@ -110,10 +97,6 @@ async def get_fulfillment(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "users/{userId}/balances",
-    access=Access.PLAYER_OR_OPERATOR,
     answers={200: BalanceList},
     query={"sandbox": SANDBOX},
 )
@@ -123,19 +106,19 @@ async def list_balances(call: Call) -> Answer:
     return Answer(200, BalanceList([PlayerBalance(each.product_id, each.quantity) for each in balances]), _LIVE)
 
 
-@queue_function(blueprint, JOBS_QUEUE, FulfillmentMessage)
+@queue_function(JOBS_QUEUE, FulfillmentMessage)
 async def take_fulfillment(message: FulfillmentMessage) -> None:
     """Takes a fulfilment that was sent over the queue, and carries it out."""
     await parts().fulfillment_intake.take(message)
 
 
-@queue_function(blueprint, WORK_QUEUE, WorkMessage)
+@queue_function(WORK_QUEUE, WorkMessage)
 async def work_on_fulfillment(message: WorkMessage) -> None:
     """Moves on a fulfilment that was accepted, or that a sweep found."""
     await parts().fulfillment_worker.work(message)
 
 
-def _shown(job: "Job") -> Fulfillment:
+def _shown(job: Job) -> Fulfillment:
     return Fulfillment(
         tracking_id=job.tracking_id,
         product_id=job.product_id,

@@ -3,14 +3,13 @@
 from typing import Literal
 
 import msgspec
-from azure.functions import Blueprint
 
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
+from functions.http.openapi import document
 from functions.parts import parts
 from shared.health import examine
-
-blueprint = Blueprint()
 
 
 class Alive(msgspec.Struct):
@@ -35,13 +34,13 @@ class Readiness(msgspec.Struct):
     checks: list[Check]
 
 
-@endpoint(blueprint, "GET", "health", access=Access.ANYONE, answers={200: Alive})
+@endpoint(answers={200: Alive})
 async def get_health(call: Call) -> Answer:
     """Whether the app is alive."""
     return Answer(200, Alive())
 
 
-@endpoint(blueprint, "GET", "health/ready", access=Access.OPERATOR, answers={200: Readiness, 503: Readiness})
+@endpoint(answers={200: Readiness, 503: Readiness})
 async def get_readiness(call: Call) -> Answer:
     """Whether every dependency answers, and how fast."""
     findings = await examine(parts().probes())
@@ -54,9 +53,7 @@ async def get_readiness(call: Call) -> Answer:
     return Answer(503, Readiness("unavailable", checks), {"Retry-After": "5"})
 
 
-@endpoint(blueprint, "GET", "openapi.json", access=Access.ANYONE, answers={200: None})
+@endpoint(answers={200: None})
 async def get_openapi(call: Call) -> Answer:
     """This document."""
-    from functions.http.openapi import document  # noqa: PLC0415 - for who asks for it, not at the start of the app
-
     return Answer(200, document())

@@ -1,27 +1,26 @@
 """Players' User Store ID keys: handed in, made, listed, forgotten, and kept alive."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
-from azure.functions import Blueprint, TimerRequest
+from azure.functions import TimerRequest
 
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
 from functions.http.kinds import kind_of
 from functions.parts import parts, settings
 from functions.queues import queue_function
+from functions.timers import timer_function
 from shared.auth.tokens import StoreIdKind
 from shared.clock import utc_now
-from shared.correlation import correlated, get_logger
+from shared.correlation import get_logger
 from shared.keys.messages import QUEUE, RenewalMessage
+from shared.keys.record import StoredKey
 from shared.keys.status import Status
 from shared.secret import Secret, masked
-
-if TYPE_CHECKING:
-    from shared.keys.record import StoredKey
-
-blueprint = Blueprint()
+from shared.store.user_store_id import UserStoreIdKey
 
 _log = get_logger(__name__)
 
@@ -64,17 +63,12 @@ class StoreIdList(msgspec.Struct, rename="camel"):
 
 
 @endpoint(
-    blueprint,
-    "PUT",
-    "users/{userId}/store-ids/{kind}",
-    access=Access.PLAYER_OR_OPERATOR,
     body=KeyUpload,
     answers={201: StoreId, 200: StoreId},
 )
 async def put_store_id(call: Call) -> Answer:
     """Keeps a User Store ID key alive: 201 for the first of its kind, 200 afterwards. The newest key wins."""
     user_id, kind = call.user_id(), kind_of(call)
-    from shared.store.user_store_id import UserStoreIdKey  # noqa: PLC0415 - not at the start of the app
 
     upload = call.body(KeyUpload)
     kept = await parts().intake.keep(user_id, kind, UserStoreIdKey(upload.key))
@@ -82,10 +76,6 @@ async def put_store_id(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "POST",
-    "users/{userId}/store-ids/{kind}/from-xtoken",
-    access=Access.PLAYER_OR_OPERATOR,
     body=XTokenUpload,
     answers={201: StoreId, 200: StoreId},
 )
@@ -97,7 +87,7 @@ async def create_store_id(call: Call) -> Answer:
     return Answer(201 if kept.created else 200, _shown(user_id, kind, kept.key))
 
 
-@endpoint(blueprint, "GET", "users/{userId}/store-ids", access=Access.PLAYER_OR_OPERATOR, answers={200: StoreIdList})
+@endpoint(answers={200: StoreIdList})
 async def list_store_ids(call: Call) -> Answer:
     """What is known of a player's keys."""
     user_id = call.user_id()
@@ -105,30 +95,28 @@ async def list_store_ids(call: Call) -> Answer:
     return Answer(200, StoreIdList([_shown(user_id, kind, key) for kind, key in keys.items()]))
 
 
-@endpoint(blueprint, "DELETE", "users/{userId}/store-ids/{kind}", access=Access.PLAYER_OR_OPERATOR, answers={204: None})
+@endpoint(answers={204: None})
 async def delete_store_id(call: Call) -> Answer:
     """Forgets a key."""
     await parts().intake.forget(call.user_id(), kind_of(call))
     return Answer(204)
 
 
-@blueprint.function_name("plan_renewals")
-@blueprint.timer_trigger(arg_name="timer", schedule="%KEY_RENEWAL_SCHEDULE%")
+@timer_function
 async def plan_renewals(timer: TimerRequest) -> None:
     """Looks for shards with something due and has each worked on."""
-    with correlated():
-        if settings().publisher is None:
-            return
-        planned = await parts().renewal.plan()
-        _log.info("%d shards have something due%s", planned, " (late)" if timer.past_due else "")
+    if settings().publisher is None:
+        return
+    planned = await parts().renewal.plan()
+    _log.info("%d shards have something due%s", planned, " (late)" if timer.past_due else "")
 
 
-@queue_function(blueprint, QUEUE, RenewalMessage)
+@queue_function(QUEUE, RenewalMessage)
 async def renew_store_ids(message: RenewalMessage) -> None:
     """Carries out what is due in one shard."""
     done = await parts().renewal.renew_shard(message.shard)
     _log.info("shard %s: %d records worked on", message.shard, done)
 
 
-def _shown(user_id: str, kind: StoreIdKind, key: "StoredKey") -> StoreId:
+def _shown(user_id: str, kind: StoreIdKind, key: StoredKey) -> StoreId:
     return StoreId(user_id, kind, key.status_at(utc_now()), key.issued_on, key.expires_on, key.renew_after)

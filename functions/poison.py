@@ -3,13 +3,11 @@
 from datetime import datetime
 
 import msgspec
-from azure.functions import Blueprint
 
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
 from functions.parts import parts
-
-blueprint = Blueprint()
 
 
 class PoisonedMessage(msgspec.Struct, rename="camel"):
@@ -28,7 +26,7 @@ class PoisonList(msgspec.Struct):
     messages: list[PoisonedMessage]
 
 
-@endpoint(blueprint, "GET", "poison", access=Access.OPERATOR, answers={200: PoisonList})
+@endpoint(answers={200: PoisonList})
 async def list_poison(call: Call) -> Answer:
     """What was given up on, and why."""
     found = await parts().poison.list()
@@ -38,7 +36,7 @@ async def list_poison(call: Call) -> Answer:
     return Answer(200, PoisonList(messages), {"Cache-Control": "no-store"})
 
 
-@endpoint(blueprint, "POST", "poison/{queue}/{messageId}/replays", access=Access.OPERATOR, answers={202: None})
+@endpoint(answers={202: None})
 async def replay_poison(call: Call) -> Answer:
     """Puts a message back into its queue."""
     await parts().poison.replay(call.path("queue"), call.path("messageId"))

@@ -1,22 +1,19 @@
 """Refunds, chargebacks and reversals: fetched by a timer, and shown."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
-from azure.functions import Blueprint, TimerRequest
+from azure.functions import TimerRequest
 
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
 from functions.http.queries import Query
 from functions.parts import parts, settings
-from shared.correlation import correlated, get_logger
+from functions.timers import timer_function
+from shared.correlation import get_logger
+from shared.refunds.record import Refund
 from shared.refunds.status import RefundStatus
-
-if TYPE_CHECKING:
-    from shared.refunds.record import Refund
-
-blueprint = Blueprint()
 
 _DEFAULT_PAGE, _MAX_PAGE = 100, 500
 
@@ -59,10 +56,6 @@ class RefundList(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "refunds",
-    access=Access.OPERATOR,
     answers={200: RefundList},
     query={
         "status": Query("only events of this status", choices=tuple(RefundStatus)),
@@ -79,18 +72,16 @@ async def list_refunds(call: Call) -> Answer:
     return Answer(200, RefundList(shown, page.continuation_token), {"Cache-Control": "no-store"})
 
 
-@blueprint.function_name("fetch_refunds")
-@blueprint.timer_trigger(arg_name="timer", schedule="%REFUND_SCHEDULE%")
+@timer_function
 async def fetch_refunds(timer: TimerRequest) -> None:
     """Reads the Store's queue of clawback events once through, and looks again at what waits."""
-    with correlated():
-        if settings().publisher is None:
-            return
-        tally = await parts().refunds.run()
-        _log.info("refunds: %s%s", tally or "another run is at it", " (late)" if timer.past_due else "")
+    if settings().publisher is None:
+        return
+    tally = await parts().refunds.run()
+    _log.info("refunds: %s%s", tally or "another run is at it", " (late)" if timer.past_due else "")
 
 
-def _shown(refund: "Refund") -> RefundView:
+def _shown(refund: Refund) -> RefundView:
     view = RefundView(
         refund_id=refund.event_id,
         status=refund.status,

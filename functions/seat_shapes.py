@@ -1,15 +1,12 @@
 """What callers see of seats and of the jobs that assign them."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import msgspec
 
+from shared.seats.results import JobState, UserResult
 from shared.seats.states import Action, JobStatus, UserStatus
 from shared.store.models.business import SeatDetails, SeatState
-
-if TYPE_CHECKING:
-    from shared.seats.results import JobState, UserResult
 
 
 class SeatJob(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -66,7 +63,7 @@ class SeatList(msgspec.Struct):
     seats: list[Seat]
 
 
-def job_shown(state: "JobState") -> SeatJob:
+def job_shown(state: JobState) -> SeatJob:
     """A job as callers see it."""
     job = state.job
     return SeatJob(
@@ -88,12 +85,12 @@ def job_shown(state: "JobState") -> SeatJob:
     )
 
 
-def result_shown(result: "UserResult") -> SeatResult:
+def result_shown(result: UserResult) -> SeatResult:
     """One user's outcome as JSON shows it."""
     return SeatResult(result.user_name, result.status, result.may_install, result.reason)
 
 
-def result_row(result: "UserResult") -> list[str]:
+def result_row(result: UserResult) -> list[str]:
     """One user's outcome as a line of a sheet."""
     return [result.user_name, result.status, result.reason or "", "true" if result.may_install else "false"]
 

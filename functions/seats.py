@@ -1,13 +1,12 @@
 """Seats: jobs for many users, their results, and the seats that there are."""
 
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
-from azure.functions import Blueprint
 
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
 from functions.http.queries import Query
 from functions.http.tenants import TENANT, tenant_named, tenant_of
 from functions.parts import parts
@@ -23,16 +22,12 @@ from functions.seat_shapes import (
     seat_shown,
 )
 from shared.errors import BadRequestError, InputFault, PayloadTooLargeError
+from shared.seats.intake import JobRequest
 from shared.seats.messages import BLOCKS_QUEUE, JOBS_QUEUE, TURNS_QUEUE, BlockMessage, SeatJobMessage, TurnMessage
 from shared.seats.names import UserList, in_json
 from shared.seats.sheets import MAX_BYTES, MEDIA_TYPE, read_users, write
 from shared.seats.states import Action, UserStatus
 from shared.store.models.business import ProductKey
-
-if TYPE_CHECKING:
-    from shared.seats.intake import JobRequest
-
-blueprint = Blueprint()
 
 _STATUS = Query("only users of this status", choices=tuple(UserStatus))
 _DEFAULT_PAGE, _MAX_PAGE = 1000, 5000
@@ -50,10 +45,6 @@ class SeatJobBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 
 
 @endpoint(
-    blueprint,
-    "POST",
-    "seat-jobs",
-    access=Access.OPERATOR,
     body=(SeatJobBody, MEDIA_TYPE),
     answers={202: SeatJob},
     query={
@@ -71,17 +62,13 @@ async def create_seat_job(call: Call) -> Answer:
     return Answer(202, job_shown(state), {"Location": f"/api/seat-jobs/{job.job_id}"})
 
 
-@endpoint(blueprint, "GET", "seat-jobs/{jobId}", access=Access.OPERATOR, answers={200: SeatJob})
+@endpoint(answers={200: SeatJob})
 async def get_seat_job(call: Call) -> Answer:
     """Where a job stands, at any time."""
     return Answer(200, job_shown(await parts().seat_results.state(call.path("jobId"))), _LIVE)
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "seat-jobs/{jobId}/results",
-    access=Access.OPERATOR,
     answers={200: (SeatResultPage, MEDIA_TYPE)},
     query={
         "status": _STATUS,
@@ -105,10 +92,6 @@ async def list_seat_job_results(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "catalog/products/{productId}/{skuId}/seats",
-    access=Access.OPERATOR,
     answers={200: SeatList},
     query={"tenantId": TENANT},
 )
@@ -119,10 +102,6 @@ async def list_product_seats(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "catalog/products/{productId}/{skuId}/seats/{user}",
-    access=Access.OPERATOR,
     answers={200: Seat},
     query={"tenantId": TENANT},
 )
@@ -133,10 +112,6 @@ async def get_seat(call: Call) -> Answer:
 
 
 @endpoint(
-    blueprint,
-    "GET",
-    "seats",
-    access=Access.OPERATOR,
     answers={200: SeatList},
     query={"user": Query("the user's UPN", required=True), "tenantId": TENANT},
 )
@@ -146,19 +121,19 @@ async def list_user_seats(call: Call) -> Answer:
     return Answer(200, SeatList([seat_shown(each) for each in seats]), _LIVE)
 
 
-@queue_function(blueprint, JOBS_QUEUE, SeatJobMessage)
+@queue_function(JOBS_QUEUE, SeatJobMessage)
 async def take_seat_job(message: SeatJobMessage) -> None:
     """Accepts a job that was sent over the queue."""
     await parts().seat_post.take(message)
 
 
-@queue_function(blueprint, TURNS_QUEUE, TurnMessage)
+@queue_function(TURNS_QUEUE, TurnMessage)
 async def advance_seat_jobs(message: TurnMessage) -> None:
     """Moves on the job of a product whose turn it is."""
     await parts().seat_course.advance(message.tenant_id, ProductKey(message.product_id, message.sku_id))
 
 
-@queue_function(blueprint, BLOCKS_QUEUE, BlockMessage)
+@queue_function(BLOCKS_QUEUE, BlockMessage)
 async def change_seats(message: BlockMessage) -> None:
     """Deals with one block of a job's users."""
     await parts().seat_course.work(message.job_id, message.number)
@@ -167,10 +142,8 @@ async def change_seats(message: BlockMessage) -> None:
 _LIVE = {"Cache-Control": "no-store"}
 
 
-def _requested(call: Call) -> "JobRequest":
+def _requested(call: Call) -> JobRequest:
     """The job of a request, from JSON or from CSV with the rest in the query."""
-    from shared.seats.intake import JobRequest  # noqa: PLC0415 - for the first job and not the start
-
     media_type = call.request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != MEDIA_TYPE:
         if call.query.values:

@@ -2,27 +2,24 @@
 
 from collections.abc import Awaitable, Callable
 
-from azure.functions import Blueprint, TimerRequest
+from azure.functions import TimerRequest
 
 from functions.parts import parts, settings
-from shared.correlation import correlated, get_logger
+from functions.timers import timer_function
+from shared.correlation import get_logger
 from shared.errors import StorekeeperError
-
-blueprint = Blueprint()
 
 _log = get_logger(__name__)
 
 
-@blueprint.function_name("sweep")
-@blueprint.timer_trigger(arg_name="timer", schedule="%SWEEP_SCHEDULE%")
+@timer_function
 async def sweep(timer: TimerRequest) -> None:
     """Looks for unfinished work of each subject; where one fails, the others are swept all the same."""
-    with correlated():
-        if settings().business_tenants:
-            await _alone("catalogue", parts().catalog_sweeper.sweep)
-            await _alone("seats", parts().seat_sweeper.sweep)
-        if settings().publisher:
-            await _alone("fulfilments", parts().fulfillment_sweeper.sweep)
+    if settings().business_tenants:
+        await _alone("catalogue", parts().catalog_sweeper.sweep)
+        await _alone("seats", parts().seat_sweeper.sweep)
+    if settings().publisher:
+        await _alone("fulfilments", parts().fulfillment_sweeper.sweep)
 
 
 async def _alone(subject: str, sweep_it: Callable[[], Awaitable[None]]) -> None:

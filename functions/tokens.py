@@ -3,15 +3,13 @@
 from datetime import datetime
 
 import msgspec
-from azure.functions import Blueprint
 
 from functions.http.answers import Answer
-from functions.http.endpoints import Access, Call, endpoint
+from functions.http.calls import Call
+from functions.http.endpoints import endpoint
 from functions.http.kinds import kind_of
 from functions.parts import parts
 from shared.auth.tokens import CreationToken
-
-blueprint = Blueprint()
 
 
 class Token(msgspec.Struct, rename="camel"):
@@ -23,7 +21,7 @@ class Token(msgspec.Struct, rename="camel"):
     expires_on: datetime
 
 
-@endpoint(blueprint, "POST", "tokens/{kind}", access=Access.PLAYER_OR_OPERATOR, answers={200: Token})
+@endpoint(answers={200: Token})
 async def create_token(call: Call) -> Answer:
     """An access token with which a game makes a User Store ID key of one kind."""
     kind = kind_of(call)

@@ -1,6 +1,6 @@
 """The path parameter ``kind``."""
 
-from functions.http.endpoints import Call
+from functions.http.calls import Call
 from shared.auth.tokens import StoreIdKind
 from shared.errors import NotFoundError
 

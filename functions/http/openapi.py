@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
-from functions.http.endpoints import Access, Endpoint, Shape, Shapes, endpoints, shapes_of
+from functions.http.endpoints import Endpoint, Shape, Shapes, shapes_of
 from functions.http.problems import PROBLEM_JSON, Problem
+from functions.subject import Access, Route
+from functions.triggers import SUBJECTS
 from shared.auth.tokens import CreationToken
 from shared.correlation import HEADER
 
@@ -23,13 +25,15 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
 @cache
 def document() -> dict[str, Any]:
     """The document; the same for every caller."""
-    known = endpoints()
-    bodies = [body for endpoint in known for body in (endpoint.body, *endpoint.answers.values())]
+    known: list[tuple[Route, Endpoint]] = [
+        (route, subject.function(route.name)) for subject in SUBJECTS for route in subject.routes
+    ]
+    bodies = [body for _, endpoint in known for body in (endpoint.body, *endpoint.answers.values())]
     shapes = {shape: None for body in bodies for shape in shapes_of(body) if not isinstance(shape, str)}
     _, components = msgspec.json.schema_components([Problem, *shapes], schema_hook=_describe, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
-    for endpoint in known:
-        paths.setdefault(f"/api/{endpoint.route}", {})[endpoint.method.lower()] = _operation(endpoint)
+    for route, endpoint in known:
+        paths.setdefault(f"/api/{route.path}", {})[route.method.lower()] = _operation(route, endpoint)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -48,17 +52,17 @@ def document() -> dict[str, Any]:
     }
 
 
-def _operation(endpoint: Endpoint) -> dict[str, Any]:
+def _operation(route: Route, endpoint: Endpoint) -> dict[str, Any]:
     responses: dict[str, Any] = {
         str(status): _response(HTTPStatus(status).phrase, shapes) for status, shapes in endpoint.answers.items()
     }
     responses["default"] = _response("A problem document", Problem, json=PROBLEM_JSON)
     operation: dict[str, Any] = {
-        "operationId": endpoint.name,
+        "operationId": route.name,
         "summary": endpoint.summary,
         "parameters": [
             {"name": name, "in": "path", "required": True, "schema": _PARAMETERS.get(name, _TEXT)}
-            for name in re.findall(r"{(\w+)}", endpoint.route)
+            for name in re.findall(r"{(\w+)}", route.path)
         ]
         + [
             {
@@ -71,8 +75,8 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             for name, query in endpoint.query.items()
         ],
         "responses": responses,
-        "security": [] if endpoint.access is Access.ANYONE else [{"bearer": []}],
-        "description": f"For: {endpoint.access.value}.",
+        "security": [] if route.access is Access.ANYONE else [{"bearer": []}],
+        "description": f"For: {route.access.value}.",
     }
     if endpoint.body:
         operation["requestBody"] = {"required": True, "content": _content(endpoint.body, "application/json")}

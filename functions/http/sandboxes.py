@@ -1,6 +1,6 @@
 """The query parameter that names a sandbox, and ids of the Store in queries."""
 
-from functions.http.endpoints import Call
+from functions.http.calls import Call
 from functions.http.queries import Query
 from shared.errors import BadRequestError, InputFault
 

@@ -1,6 +1,6 @@
 """The tenant that a call is about."""
 
-from functions.http.endpoints import Call
+from functions.http.calls import Call
 from functions.http.queries import Query
 from functions.parts import settings
 from shared.tenants import tenant_meant

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from functions import catalog, entitlements, fulfillment, health, keys, poison, refunds, seats, tokens
-from functions.http.endpoints import endpoints
+from functions.triggers import SUBJECTS
 from shared.catalog.work import State
 from shared.entitlements.statuses import ChangeStatus
 from shared.events import QUEUE as EVENTS_QUEUE
@@ -20,7 +19,6 @@ from tests.support.documents import ROOT, Block, blocks, documents, prose_of, te
 
 DOCUMENTS = documents()
 COMMANDS = [block for document in DOCUMENTS for block in blocks(document) if block.language == "sh"]
-BLUEPRINTS = (catalog, entitlements, fulfillment, health, keys, poison, refunds, seats, tokens)  # for their endpoints
 
 NEEDS = {"needs Azure", "needs Azure Functions Core Tools"}
 RUNNER = "tests/integration/test_document_commands.py"
@@ -111,7 +109,7 @@ def test_tests_that_are_named_exist(document: str) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_routes_that_are_named_exist(document: str) -> None:
-    parts = {(each.method, *each.route.split("/")) for each in endpoints()}
+    parts = {(each.method, *each.path.split("/")) for subject in SUBJECTS for each in subject.routes}
     routes = named(document, r"(?:GET|PUT|POST|PATCH|DELETE) /(?!admin/|_emulator/)[^\s?]+(?:\?\S*)?")
 
     def is_known(route: str) -> bool:
@@ -146,7 +144,7 @@ def test_queues_tables_timers_and_events_that_are_named_exist(document: str) -> 
     tables = set(re.findall(r"\btables? `([^`]+)`", text))
     assert sorted(table for table in tables if f'"{table}"' not in written) == []
     timers = set(re.findall(r"\btimers? `([a-z_]+)`", text))
-    assert sorted(timer for timer in timers if f'function_name("{timer}")' not in written) == []
+    assert sorted(timer for timer in timers if f'.timer("{timer}"' not in written) == []
     events = named(document, r"storekeeper\.[a-z.-]+")
     assert sorted(event for event in events if f'tag="{event}"' not in written) == []
 

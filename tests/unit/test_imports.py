@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from functions.triggers import SUBJECTS
+
 ROOT = Path(__file__).parents[2]
 HEAVY = {"azure.identity", "azure.storage", "azure.data", "azure.keyvault", "azure.core", "httpx", "aiohttp", "jwt"}
 HEAVY |= {"cryptography", "msal", "requests"}
@@ -95,5 +97,8 @@ def test_the_watch_would_see_what_it_watches_for() -> None:
     assert "socket.__new__" in [event for event, _, _ in seen["touched"]]
 
 
-def test_the_app_is_imported() -> None:
-    assert {"function_app", "functions.keys", "functions.parts", "shared.settings"} <= set(imported()["modules"])
+def test_the_app_is_imported_and_no_subject_of_it() -> None:
+    modules = set(imported()["modules"])
+
+    assert {"function_app", "functions.triggers", "functions.parts", "shared.settings"} <= modules
+    assert modules & {subject.module for subject in SUBJECTS} == set()

@@ -9,8 +9,8 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 from functions.http.answers import Answer, to_response
-from functions.http.endpoints import endpoints
 from functions.http.openapi import document
+from functions.triggers import SUBJECTS
 
 METHODS = {"get", "put", "post", "delete"}
 
@@ -91,7 +91,7 @@ def test_every_parameter_of_a_path_is_described(described: dict[str, Any]) -> No
 def test_operations_have_names_of_their_own(described: dict[str, Any]) -> None:
     names = [operation["operationId"] for operation in operations(described).values()]
 
-    assert sorted(names) == sorted({endpoint.name for endpoint in endpoints()})
+    assert sorted(names) == sorted({route.name for subject in SUBJECTS for route in subject.routes})
 
 
 def test_only_what_anyone_may_ask_needs_no_token(described: dict[str, Any]) -> None:
