@@ -26,7 +26,16 @@ class Event(msgspec.Struct, rename="lower", kw_only=True, tag_field="type", tag=
     datacontenttype: Literal["application/json"] = "application/json"
 
 
-class ReissueNeededData(msgspec.Struct, rename="camel"):
+class _Data(msgspec.Struct):
+    """What happened."""
+
+    @property
+    def subject(self) -> str:
+        """What it happened to, as a path."""
+        raise NotImplementedError
+
+
+class ReissueNeededData(_Data, rename="camel"):
     """The player's key of this kind is dead; only the game can make a new one. ``issuedOn`` tells which key it was."""
 
     user_id: str
@@ -34,12 +43,16 @@ class ReissueNeededData(msgspec.Struct, rename="camel"):
     reason: Literal["reissueNeeded", "expired"]
     issued_on: str
 
+    @property
+    def subject(self) -> str:
+        return f"users/{self.user_id}/store-ids/{self.kind}"
+
 
 class ReissueNeeded(Event, tag="storekeeper.store-id.reissue-needed"):
     data: ReissueNeededData
 
 
-class SeatJobCompletedData(msgspec.Struct, rename="camel"):
+class SeatJobCompletedData(_Data, rename="camel"):
     """A seat job has ended, and how many users came out how."""
 
     job_id: str
@@ -52,12 +65,16 @@ class SeatJobCompletedData(msgspec.Struct, rename="camel"):
     succeeded: int
     failed: int
 
+    @property
+    def subject(self) -> str:
+        return f"seat-jobs/{self.job_id}"
+
 
 class SeatJobCompleted(Event, tag="storekeeper.seat-job.completed"):
     data: SeatJobCompletedData
 
 
-class CatalogSyncedData(msgspec.Struct, rename="camel"):
+class CatalogSyncedData(_Data, rename="camel"):
     """A pass over a tenant's catalogue has ended: products listed, changed, given up on; downloaded bytes."""
 
     tenant_id: str
@@ -69,12 +86,16 @@ class CatalogSyncedData(msgspec.Struct, rename="camel"):
     failed: int
     downloaded_bytes: int
 
+    @property
+    def subject(self) -> str:
+        return f"catalog/syncs/{self.sync_id}"
+
 
 class CatalogSynced(Event, tag="storekeeper.catalog.synced"):
     data: CatalogSyncedData
 
 
-class ConsumableGrantedData(msgspec.Struct, rename="camel"):
+class ConsumableGrantedData(_Data, rename="camel"):
     """A fulfilment was carried out: ``quantity`` more for the player, ``balance`` in Storekeeper's books after it."""
 
     user_id: str
@@ -84,12 +105,16 @@ class ConsumableGrantedData(msgspec.Struct, rename="camel"):
     balance: int
     sandbox: str
 
+    @property
+    def subject(self) -> str:
+        return f"users/{self.user_id}/consumables/{self.product_id}"
+
 
 class ConsumableGranted(Event, tag="storekeeper.consumable.granted"):
     data: ConsumableGrantedData
 
 
-class ConsumableCorrectedData(msgspec.Struct, rename="camel"):
+class ConsumableCorrectedData(_Data, rename="camel"):
     """What a refund or a chargeback took, or a reversal gave back: ``quantity``, and ``balance`` after it.
 
     The fulfilments of ``trackingIds`` had granted it from this order line. The balance is below zero, and
@@ -109,6 +134,10 @@ class ConsumableCorrectedData(msgspec.Struct, rename="camel"):
     tracking_ids: list[str]
     clawback_event_id: str | None
 
+    @property
+    def subject(self) -> str:
+        return f"users/{self.user_id}/consumables/{self.product_id}"
+
 
 class ConsumableRevoked(Event, tag="storekeeper.consumable.revoked"):
     data: ConsumableCorrectedData
@@ -118,7 +147,7 @@ class ConsumableRestored(Event, tag="storekeeper.consumable.restored"):
     data: ConsumableCorrectedData
 
 
-class EntitlementData(msgspec.Struct, rename="camel"):
+class EntitlementData(_Data, rename="camel"):
     """What the Store took back, or gave back, of a durable, a game, a bundle or a subscription.
 
     The Store names no user. ``userId`` is set where the order is one of ours, ``recurrenceId`` and the rest for
@@ -136,6 +165,10 @@ class EntitlementData(msgspec.Struct, rename="camel"):
     refund_type: str | None
     kept_days: int | None
 
+    @property
+    def subject(self) -> str:
+        return f"orders/{self.order_id}/{self.line_item_id}/{self.product_id}"
+
 
 class EntitlementRevoked(Event, tag="storekeeper.entitlement.revoked"):
     data: EntitlementData
@@ -145,7 +178,7 @@ class EntitlementRestored(Event, tag="storekeeper.entitlement.restored"):
     data: EntitlementData
 
 
-class RefundReviewNeededData(msgspec.Struct, rename="camel"):
+class RefundReviewNeededData(_Data, rename="camel"):
     """A clawback message that a person must look at; ``refundId`` is its id under ``GET /refunds``."""
 
     refund_id: str
@@ -153,6 +186,10 @@ class RefundReviewNeededData(msgspec.Struct, rename="camel"):
     order_id: str | None
     line_item_id: str | None
     product_id: str | None
+
+    @property
+    def subject(self) -> str:
+        return f"refunds/{self.refund_id}"
 
 
 class RefundReviewNeeded(Event, tag="storekeeper.refund.review-needed"):
@@ -175,100 +212,54 @@ EVENTS = (
 
 def reissue_needed(data: ReissueNeededData, now: datetime) -> ReissueNeeded:
     """The event for one dead key."""
-    return ReissueNeeded(
-        id=_stable_id("reissue-needed", data.user_id, data.kind, data.issued_on),
-        subject=f"users/{data.user_id}/store-ids/{data.kind}",
-        time=to_iso(now),
-        data=data,
-    )
+    return _event(ReissueNeeded, data, now, data.user_id, data.kind, data.issued_on)
 
 
 def seat_job_completed(data: SeatJobCompletedData, ended_on: datetime) -> SeatJobCompleted:
     """The event for one seat job."""
-    return SeatJobCompleted(
-        id=_stable_id("seat-job-completed", data.job_id),
-        subject=f"seat-jobs/{data.job_id}",
-        time=to_iso(ended_on),
-        data=data,
-    )
+    return _event(SeatJobCompleted, data, ended_on, data.job_id)
 
 
 def catalog_synced(data: CatalogSyncedData, ended_on: datetime) -> CatalogSynced:
     """The event for one pass over one tenant's catalogue."""
-    return CatalogSynced(
-        id=_stable_id("catalog-synced", data.tenant_id, data.sync_id),
-        subject=f"catalog/syncs/{data.sync_id}",
-        time=to_iso(ended_on),
-        data=data,
-    )
+    return _event(CatalogSynced, data, ended_on, data.tenant_id, data.sync_id)
 
 
 def consumable_granted(data: ConsumableGrantedData, granted_on: datetime) -> ConsumableGranted:
     """The event for one fulfilment."""
-    return ConsumableGranted(
-        id=_stable_id("consumable-granted", data.user_id, data.tracking_id),
-        subject=_subject(data.user_id, "consumables", data.product_id),
-        time=to_iso(granted_on),
-        data=data,
-    )
+    return _event(ConsumableGranted, data, granted_on, data.user_id, data.tracking_id)
 
 
 def consumable_revoked(data: ConsumableCorrectedData, by: str, revoked_on: datetime) -> ConsumableRevoked:
     """The event for what was taken from one player ``by`` a clawback event."""
-    return ConsumableRevoked(
-        id=_stable_id("consumable-revoked", data.user_id, data.product_id, by),
-        subject=_subject(data.user_id, "consumables", data.product_id),
-        time=to_iso(revoked_on),
-        data=data,
-    )
+    return _event(ConsumableRevoked, data, revoked_on, data.user_id, data.product_id, by)
 
 
 def consumable_restored(data: ConsumableCorrectedData, by: str, restored_on: datetime) -> ConsumableRestored:
     """The event for what was given back to one player ``by`` a reversal, or by the consume of that tracking id."""
-    return ConsumableRestored(
-        id=_stable_id("consumable-restored", data.user_id, data.product_id, by),
-        subject=_subject(data.user_id, "consumables", data.product_id),
-        time=to_iso(restored_on),
-        data=data,
-    )
+    return _event(ConsumableRestored, data, restored_on, data.user_id, data.product_id, by)
 
 
 def entitlement_revoked(data: EntitlementData, revoked_on: datetime) -> EntitlementRevoked:
     """The event for an entitlement that one clawback event took."""
-    return EntitlementRevoked(
-        id=_stable_id("entitlement-revoked", data.clawback_event_id),
-        subject=f"orders/{data.order_id}/{data.line_item_id}/{data.product_id}",
-        time=to_iso(revoked_on),
-        data=data,
-    )
+    return _event(EntitlementRevoked, data, revoked_on, data.clawback_event_id)
 
 
 def entitlement_restored(data: EntitlementData, restored_on: datetime) -> EntitlementRestored:
     """The event for an entitlement that one reversal gave back."""
-    return EntitlementRestored(
-        id=_stable_id("entitlement-restored", data.clawback_event_id),
-        subject=f"orders/{data.order_id}/{data.line_item_id}/{data.product_id}",
-        time=to_iso(restored_on),
-        data=data,
-    )
+    return _event(EntitlementRestored, data, restored_on, data.clawback_event_id)
 
 
 def refund_review_needed(data: RefundReviewNeededData, found_on: datetime) -> RefundReviewNeeded:
     """The event for one clawback message that nobody but a person can judge."""
-    return RefundReviewNeeded(
-        id=_stable_id("refund-review-needed", data.refund_id),
-        subject=f"refunds/{data.refund_id}",
-        time=to_iso(found_on),
-        data=data,
-    )
+    return _event(RefundReviewNeeded, data, found_on, data.refund_id)
 
 
-def _subject(user_id: str, *rest: str) -> str:
-    return "/".join(["users", user_id, *rest])
-
-
-def _stable_id(*facts: str) -> str:
-    return str(uuid.uuid5(_NAMESPACE, "|".join(facts)))
+def _event[E: Event](kind: type[E], data: _Data, happened_on: datetime, *facts: str) -> E:
+    """An event whose id follows from its kind and from the facts that tell it from others of its kind."""
+    tag = str(kind.__struct_config__.tag)
+    event_id = str(uuid.uuid5(_NAMESPACE, "|".join([tag, *facts])))
+    return kind(id=event_id, subject=data.subject, time=to_iso(happened_on), data=data)  # type: ignore[call-arg]
 
 
 class Events:

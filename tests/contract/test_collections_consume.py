@@ -1,7 +1,5 @@
 """What goes to the Store for a consume, and what each answer means, by the published examples."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from shared.store.collections import Collections
@@ -13,21 +11,9 @@ from shared.store.errors import (
 from shared.store.models.collections import ConsumeAnswer, OrderTransaction
 from tests.support.business import LoopbackStore, Said, Sent
 from tests.support.fixtures import names, wire
-from tests.support.publisher import CLASSES, KEY, TOKEN, body_of, collections_of, published
+from tests.support.publisher import CLASSES, KEY, TOKEN, body_of, published
 
 TRACKING_ID = "3b9e2f10-7a6c-4d21-b0f3-8c5d4e6f7a81"
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[LoopbackStore]:
-    async with LoopbackStore().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def collections(store: LoopbackStore) -> AsyncIterator[Collections]:
-    async with collections_of(store) as client:
-        yield client
 
 
 async def consume(

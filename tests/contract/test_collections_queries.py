@@ -1,6 +1,5 @@
 """What goes to the queries of Collections, and how their answers are read, by the published examples."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from shared.store.models.collections import AcquisitionType, CollectionsItem, It
 from shared.store.paging import MAX_PAGES
 from tests.support.business import LoopbackStore, Said, Sent
 from tests.support.fixtures import names, wire
-from tests.support.publisher import CLASSES, KEY, SUBSCRIPTION, TOKEN, body_of, collections_of, published
+from tests.support.publisher import CLASSES, KEY, SUBSCRIPTION, TOKEN, body_of, published
 
 IDS = ["9NABCDEF0001", "9NABCDEF0002", "CFQ7EXAMPLE1"]
 KINDS = [
@@ -24,18 +23,6 @@ KINDS = [
     ProductKind.DURABLE,
     ProductKind.PASS,
 ]
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[LoopbackStore]:
-    async with LoopbackStore().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def collections(store: LoopbackStore) -> AsyncIterator[Collections]:
-    async with collections_of(store) as client:
-        yield client
 
 
 async def ask_v9(collections: Collections, **options: Any) -> list[CollectionsItem]:

@@ -1,6 +1,5 @@
 """Free products, orders and the clawback queue's address at Purchase, by the published examples."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,19 +13,7 @@ from shared.store.models.purchase import GrantedOrder, LineItemState, OrderState
 from shared.store.purchase import Purchase
 from tests.support.business import LoopbackStore, Said
 from tests.support.fixtures import names, wire
-from tests.support.publisher import CLASSES, PURCHASE_KEY, TOKEN, body_of, published, purchase_of
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[LoopbackStore]:
-    async with LoopbackStore().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def purchase(store: LoopbackStore) -> AsyncIterator[Purchase]:
-    async with purchase_of(store) as client:
-        yield client
+from tests.support.publisher import CLASSES, PURCHASE_KEY, TOKEN, body_of, published
 
 
 async def grant(purchase: Purchase, **options: Any) -> GrantedOrder:

@@ -1,6 +1,5 @@
 """Subscriptions at Purchase: the query and the changes, by the published examples."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,19 +12,7 @@ from shared.store.models.purchase import ChangeType, Recurrence, RecurrenceState
 from shared.store.purchase import Purchase
 from tests.support.business import LoopbackStore, Said
 from tests.support.fixtures import names, wire
-from tests.support.publisher import CLASSES, PURCHASE_KEY, SUBSCRIPTION, TOKEN, body_of, published, purchase_of
-
-
-@pytest.fixture
-async def store() -> AsyncIterator[LoopbackStore]:
-    async with LoopbackStore().running() as running:
-        yield running
-
-
-@pytest.fixture
-async def purchase(store: LoopbackStore) -> AsyncIterator[Purchase]:
-    async with purchase_of(store) as client:
-        yield client
+from tests.support.publisher import CLASSES, PURCHASE_KEY, SUBSCRIPTION, TOKEN, body_of, published
 
 
 async def change(

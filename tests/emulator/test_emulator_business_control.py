@@ -13,18 +13,6 @@ from tests.emulator.tenants import Tenant, error, product
 from tests.emulator.world import World
 
 
-@pytest.fixture(scope="module")
-async def contoso(world: World) -> Tenant:
-    return await Tenant.named(world, "contoso")
-
-
-@pytest.fixture(scope="module")
-async def control(world: World) -> AsyncIterator[Control]:
-    control = Control(world.url, world.ca)
-    yield control
-    await control.close()
-
-
 @pytest.fixture(autouse=True)
 async def calm(control: Control) -> AsyncIterator[None]:
     yield

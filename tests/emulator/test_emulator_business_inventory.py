@@ -19,11 +19,6 @@ from tests.support.polling import eventually
 
 
 @pytest.fixture(scope="module")
-async def contoso(world: World) -> Tenant:
-    return await Tenant.named(world, "contoso")
-
-
-@pytest.fixture(scope="module")
 async def fabrikam(world: World) -> Tenant:
     return await Tenant.named(world, "fabrikam")
 

@@ -13,11 +13,6 @@ from tests.support.fixtures import business
 LANGUAGES = ["en-us", "fr-fr", "ja-jp"]
 
 
-@pytest.fixture(scope="module")
-async def contoso(world: World) -> Tenant:
-    return await Tenant.named(world, "contoso")
-
-
 async def packages(tenant: Tenant, path: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = (await tenant.body(f"/Products{path}/Packages"))["productPackages"]
     return found

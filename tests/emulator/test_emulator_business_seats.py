@@ -13,11 +13,6 @@ from tests.emulator.world import World, shape
 from tests.support.fixtures import business
 
 
-@pytest.fixture(scope="module")
-async def contoso(world: World) -> Tenant:
-    return await Tenant.named(world, "contoso")
-
-
 @pytest.fixture
 async def path(contoso: Tenant) -> str:
     """An Open online product without seats."""

@@ -20,18 +20,6 @@ from tests.emulator.world import World
 from tests.support.polling import eventually
 
 
-@pytest.fixture(scope="module")
-async def contoso(world: World) -> Tenant:
-    return await Tenant.named(world, "contoso")
-
-
-@pytest.fixture(scope="module")
-async def control(world: World) -> AsyncIterator[Control]:
-    control = Control(world.url, world.ca)
-    yield control
-    await control.close()
-
-
 @pytest.fixture(autouse=True)
 async def as_at_first(control: Control) -> AsyncIterator[None]:
     yield

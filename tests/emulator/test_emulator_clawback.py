@@ -48,11 +48,6 @@ async def market(everything: Market, account: azurite.Azurite) -> AsyncIterator[
     await everything.store.reset()
 
 
-@pytest.fixture
-def player() -> str:
-    return f"player-{uuid.uuid4()}"
-
-
 async def ask(market: Market, *, token: str | None = None) -> httpx.Response:
     return await market.world.http.get(SAS, headers={"Authorization": f"Bearer {token or market.token}"})
 

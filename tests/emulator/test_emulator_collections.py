@@ -1,7 +1,6 @@
 """Collections: queries, their pages, and who may call."""
 
 import re
-import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,6 +11,8 @@ from tests.emulator.world import World, fixture, shape
 
 NO_END = "9999-12-31T23:59:59.9999999+00:00"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{7}\+00:00")
+
+pytestmark = pytest.mark.usefixtures("store_as_at_first")
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +27,6 @@ async def market(world: World) -> AsyncIterator[Market]:
         await store.product("PASS", "Pass", contains={"LEVELS": 1})
         await store.product("ONLY-DEV", "Consumable", sandbox="XDKS.1")
         yield market
-
-
-@pytest.fixture
-def player() -> str:
-    return f"player-{uuid.uuid4()}"
-
-
-@pytest.fixture(autouse=True)
-async def settings_as_at_first(market: Market) -> AsyncIterator[None]:
-    yield
-    await market.store.reset()
 
 
 # Queries

@@ -21,11 +21,6 @@ async def market(world: World) -> AsyncIterator[Market]:
         yield market
 
 
-@pytest.fixture
-def player() -> str:
-    return f"player-{uuid.uuid4()}"
-
-
 @pytest.fixture(autouse=True)
 async def settings_as_at_first(market: Market) -> AsyncIterator[None]:
     yield

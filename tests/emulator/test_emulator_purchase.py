@@ -14,6 +14,8 @@ GRANT = "/v7.0/purchases/grant"
 RECURRENCES = "/v8.0/b2b/recurrences/query"
 ORDERS = "/v8.0/b2b/orders/query"
 
+pytestmark = pytest.mark.usefixtures("store_as_at_first")
+
 
 @pytest.fixture(scope="module")
 async def market(world: World) -> AsyncIterator[Market]:
@@ -28,17 +30,6 @@ async def market(world: World) -> AsyncIterator[Market]:
         await store.product("PASS", "Pass", skuId="0002", days=30)
         await store.product("DEV-PASS", "Pass", sandbox="XDKS.1")
         yield market
-
-
-@pytest.fixture
-def player() -> str:
-    return f"player-{uuid.uuid4()}"
-
-
-@pytest.fixture(autouse=True)
-async def settings_as_at_first(market: Market) -> AsyncIterator[None]:
-    yield
-    await market.store.reset()
 
 
 def grant_of(product_id: object = "GIFT", **changes: object) -> dict[str, object]:

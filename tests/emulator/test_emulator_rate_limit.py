@@ -1,6 +1,5 @@
 """The rate limit of a user, and the settings of the Store."""
 
-import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,23 +8,14 @@ from tests.emulator.market import Market, opened
 from tests.emulator.world import World, fixture
 from tests.support.polling import eventually
 
+pytestmark = pytest.mark.usefixtures("store_as_at_first")
+
 
 @pytest.fixture(scope="module")
 async def market(world: World) -> AsyncIterator[Market]:
     async with opened(world) as market:
         await market.store.product("GEMS", "Consumable")
         yield market
-
-
-@pytest.fixture
-def player() -> str:
-    return f"player-{uuid.uuid4()}"
-
-
-@pytest.fixture(autouse=True)
-async def settings_as_at_first(market: Market) -> AsyncIterator[None]:
-    yield
-    await market.store.reset()
 
 
 async def test_two_hundred_operations_and_no_more(market: Market, player: str) -> None:

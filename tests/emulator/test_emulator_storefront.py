@@ -30,11 +30,6 @@ async def stock(market: Market) -> None:
     await market.store.product("PASS", "Pass", days=30)
 
 
-@pytest.fixture
-def player() -> str:
-    return f"player-{uuid.uuid4()}"
-
-
 async def test_the_catalogue(market: Market) -> None:
     listed = (await market.world.http.get("/_emulator/store/products")).json()["products"]
 
