@@ -31,17 +31,23 @@ _PAUSE_SECONDS = min(10.0, PATIENCE_SECONDS / 10)
 def ensure_data_key(vault: str, name: str) -> bool:
     """Make the data key where there is none; whether it was made.
 
-    :raises AzError: the vault refuses, for longer than a new role takes.
+    :raises AzError: the vault refuses, for longer than a new role takes, or for good.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     while True:
         try:
             return _make_data_key(vault, name)
         except AzError as error:
-            if "forbidden" not in str(error).lower() or time.monotonic() > deadline:
+            if not _may_pass(error) or time.monotonic() > deadline:
                 raise
-        print("the vault does not know our role yet; waiting")
+        print("the vault does not know our role, or our address, yet; waiting")
         time.sleep(_PAUSE_SECONDS)
+
+
+def _may_pass(error: AzError) -> bool:
+    """Whether waiting may help: a role becomes known, and so does an address; a closed public side stays closed."""
+    said = str(error).lower()
+    return "forbidden" in said and "forbiddenbyconnection" not in said
 
 
 def _make_data_key(vault: str, name: str) -> bool:

@@ -9,18 +9,18 @@ param vaultId string
 param workspaceId string
 
 // A client's mistake (4xx) is a failed request for Application Insights, and no failure of ours. Queue functions and
-// timers have no HTTP status: their result code is 0 or empty.
+// timers have no HTTP status: their result code is 0, empty or a word.
 var failuresQuery = '''
 AppRequests
 | where Success == false
-| where isempty(ResultCode) or toint(ResultCode) < 400 or toint(ResultCode) >= 500
+| where coalesce(tolong(ResultCode), 0) !between (400 .. 499)
 | project Function = OperationName
 '''
 
 // The metric of a queue's length is of all queues together and an hour old. Who puts poison is in the log at once.
 var poisonQuery = '''
 StorageQueueLogs
-| where OperationName == "PutMessage" and toint(StatusCode) < 300 and Uri has "-poison/messages"
+| where OperationName == "PutMessage" and toint(StatusCode) < 300 and Uri contains "-poison/messages"
 | project Queue = extract("/([a-z0-9-]+-poison)/messages", 1, Uri)
 '''
 
@@ -92,8 +92,8 @@ resource poison 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
     severity: 1
     enabled: true
     scopes: [workspaceId]
-    evaluationFrequency: 'PT5M'
-    windowSize: 'PT10M' // overlaps: a log entry may be some minutes late
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT30M' // overlaps: a log entry may be a quarter of an hour late, and none is to be missed
     criteria: {
       allOf: [
         {

@@ -5,6 +5,8 @@ param vaultName string
 param insightsName string
 param appPrincipalId string
 param deployerId string
+
+@allowed(['User', 'ServicePrincipal'])
 param deployerType string
 
 // Ids of Azure's built-in roles, the same in every tenant.

@@ -127,3 +127,16 @@ def test_alerts_reach_somebody() -> None:
 
     assert set(rules) == {"failures", "poison", "storageThrottling", "vaultThrottling"}
     assert [symbol for symbol, each in rules.items() if not bicep.config(each)["properties"]["actions"]] == []
+
+
+def test_no_poisoned_message_slips_between_two_looks() -> None:
+    properties = bicep.config(bicep.resources("modules/alerts.bicep")["poison"])["properties"]
+    every, window = (int(properties[name][2:-1]) for name in ("evaluationFrequency", "windowSize"))
+
+    assert window - every >= 15, "minutes that a log entry may be late"
+
+
+def test_flex_consumption_is_told_nothing_that_it_does_not_know() -> None:
+    site = bicep.config(bicep.resources("modules/app.bicep")["app"])["properties"]["siteConfig"]
+
+    assert not {"alwaysOn", "ftpsState", "linuxFxVersion", "functionAppScaleLimit", "appSettings"} & set(site)

@@ -41,7 +41,7 @@ match words[:3]:
     case ["keyvault", "secret", "show"]:
         if state["forbidden"]:
             state["forbidden"] -= 1
-            error = "(Forbidden) Caller is not authorized; ForbiddenByRbac"
+            error = f"(Forbidden) You may not. Inner error: {{state['refusal']}}"
         elif option("--name") not in state["secrets"]:
             error = "(SecretNotFound) A secret with this name was not found in this key vault."
     case ["keyvault", "secret", "set"]:
@@ -67,7 +67,8 @@ class Azd:
     folder: Path
 
     def __post_init__(self) -> None:
-        state = {"commands": [], "subscription": "sub-1", "secrets": {}, "forbidden": 0, "strange": "", "trusted": {}}
+        state: dict[str, Any] = {"commands": [], "subscription": "sub-1", "secrets": {}, "strange": "", "trusted": {}}
+        state |= {"forbidden": 0, "refusal": "ForbiddenByRbac"}
         self.state_file = self.folder / "state.json"
         self.state_file.write_text(json.dumps(state), "utf-8")
         (self.folder / "bin").mkdir()
@@ -185,6 +186,15 @@ class TestAfterProvision:
 
         assert done.returncode == 1
         assert "ForbiddenByRbac" in done.stderr
+
+    def test_a_vault_that_is_closed_to_the_public_is_not_waited_for(self, azd: Azd) -> None:
+        azd.given(forbidden=1, refusal="ForbiddenByConnection")
+
+        done = azd.run("after_provision.py", PROVISIONED | {"STOREKEEPER_PATIENCE_SECONDS": "10"})
+
+        assert done.returncode == 1
+        assert azd.state["secrets"] == {}
+        assert "ForbiddenByConnection" in done.stderr
 
     def test_the_publishers_app_trusts_the_identity_once(self, azd: Azd) -> None:
         values = PROVISIONED | {"PUBLISHER_CLIENT_ID": "publisher-app"}
