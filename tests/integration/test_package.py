@@ -10,6 +10,7 @@ import sys
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from importlib.util import MAGIC_NUMBER, cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ from tests.support.polling import eventually
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = Path(".python_packages/lib/site-packages")
 LIMIT = 40 * 1024 * 1024
+UNCHECKED_HASH = (1).to_bytes(4, "little")
+"""The flags of bytecode that is bound to a source by its hash, and never compared with it (PEP 552)."""
 
 NOT_CLONED = (".git", ".venv", "node_modules", ".local", "dist", ".*_cache", ".hypothesis", "__pycache__")
 
@@ -97,16 +100,24 @@ class TestContents:
         assert 1024 * 1024 < package.archive.stat().st_size < LIMIT
 
     def test_it_has_the_app_and_its_packages_and_nothing_of_a_developer(self, package: Package) -> None:
-        there = {path.name for path in package.app.iterdir()}
+        there = {path.name for path in package.app.iterdir()} - {"__pycache__"}
 
         assert there == {"function_app.py", "functions", "host.json", "requirements.txt", "shared", PACKAGES.parts[0]}
-        assert [path for path in package.app.rglob("*") if path.suffix == ".pyc" or path.name == "__pycache__"] == []
 
     def test_it_has_every_file_of_the_app(self, package: Package, sources: Path) -> None:
         files = {path.relative_to(sources) for name in ("functions", "shared") for path in (sources / name).rglob("*")}
 
         assert len(files) > 50
         assert {path for path in files if not (package.app / path).exists()} == set()
+
+    def test_it_has_the_bytecode_of_every_source_and_no_date_can_make_it_stale(self, package: Package) -> None:
+        sources = list(package.app.rglob("*.py"))
+        compiled = {source: Path(cache_from_source(source)) for source in sources}
+
+        assert len(sources) > 500
+        assert [source for source, bytecode in compiled.items() if not bytecode.exists()] == []
+        heads = {bytecode.read_bytes()[:8] for bytecode in compiled.values()}
+        assert heads == {MAGIC_NUMBER + UNCHECKED_HASH}
 
     def test_its_packages_are_those_that_are_pinned(self, package: Package) -> None:
         pinned = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / "requirements.txt").read_text("utf-8"), re.MULTILINE))
@@ -122,6 +133,7 @@ class TestContents:
     def test_no_machine_is_named(self, package: Package) -> None:
         folders = (str(ROOT).encode(), str(Path.home()).encode() + b"/", str(package.archive.parent).encode())
         texts = [file for file in (package.app / PACKAGES).glob("*.dist-info/*") if file.is_file()]
+        texts += package.app.rglob("*.pyc")
 
         assert [file for file in texts if any(folder in file.read_bytes() for folder in folders)] == []
         assert not (package.app / PACKAGES / "bin").exists()
