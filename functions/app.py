@@ -34,5 +34,5 @@ def _fill_in_schedule(function: Function) -> None:
     trigger = function.get_trigger()
     if isinstance(trigger, TimerTrigger):
         name = trigger.schedule.strip("%")
-        if not os.environ.get(name):
+        if not os.environ.get(name, "").strip():
             trigger.schedule = schedule_defaults().get(name, trigger.schedule)

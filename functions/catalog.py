@@ -63,7 +63,7 @@ async def list_products(call: Call) -> Answer:
             after = tokens.decode(question, token)
         except tokens.ContinuationError as error:
             raise _bad("?continuationToken", str(error)) from error
-    reading = parts().catalog_reading
+    reading = parts().catalog.reading
     page = await reading.page(tenant_id, filters, query.count("pageSize", _DEFAULT_PAGE), after)
     logos = await reading.artwork_addresses([each.logo for each in page.products if each.logo])
     following = tokens.encode(question, page.after) if page.after else None
@@ -80,7 +80,7 @@ async def get_product(call: Call) -> Answer:
     language = (call.query.text("language") or "").lower() or None
     if language and language not in settings().catalog_languages:
         raise _bad("?language", f"expected one of {', '.join(settings().catalog_languages)}")
-    reading = parts().catalog_reading
+    reading = parts().catalog.reading
     product = await reading.product(tenant_id, _product(call))
     images = [image for detail in product.content.localized.values() for image in detail.images]
     artwork = await reading.artwork_addresses([artwork_name(image) for image in images])
@@ -94,7 +94,7 @@ async def get_product(call: Call) -> Answer:
 )
 async def get_package_content(call: Call) -> Answer:
     """Leads to a package or framework, by an address that is good for five minutes; its hash is in ``Digest``."""
-    reading = parts().catalog_reading
+    reading = parts().catalog.reading
     package = await reading.package(tenant_of(call), _product(call), _part(call, "packageId"))
     headers = {"Location": await reading.package_address(package), "Cache-Control": "no-store"}
     if package.sha256:
@@ -109,7 +109,7 @@ async def get_package_content(call: Call) -> Answer:
 async def get_offline_license(call: Call) -> Answer:
     """An offline license with its blob in the clear."""
     product = _product(call)
-    kept, blob = await parts().catalog_reading.license(tenant_of(call), product, _part(call, "contentId"))
+    kept, blob = await parts().catalog.reading.license(tenant_of(call), product, _part(call, "contentId"))
     shown_license = license_in_the_clear(product.product_id, product.sku_id, kept, blob)
     return Answer(200, shown_license, {"Cache-Control": "no-store"})
 
@@ -121,7 +121,7 @@ async def start_sync(call: Call) -> Answer:
     tenant_ids = tenants() if request.tenant_id is None else [tenant_named(request.tenant_id, "/tenantId")]
     if not tenant_ids:
         raise NotFoundError(SWITCHED_OFF)
-    started = await parts().catalog_starting.start(tenant_ids, full=request.full)
+    started = await parts().catalog.starting.start(tenant_ids, full=request.full)
     headers = {"Location": f"/api/catalog/syncs/{started.sync_id}"}
     return Answer(202, SyncStarted(started.sync_id, started.begun), headers)
 
@@ -134,7 +134,7 @@ async def get_sync(call: Call) -> Answer:
     """How far a pass is, in all and for each tenant."""
     named = call.query.text("tenantId")
     tenant_ids = tenants() if named is None else [tenant_of(call)]
-    passes = await parts().catalog_starting.find(tenant_ids, call.path("syncId"))
+    passes = await parts().catalog.starting.find(tenant_ids, call.path("syncId"))
     if not passes:
         raise NotFoundError("No such pass; passes are forgotten 30 days after their end")
     return Answer(200, sync_state(call.path("syncId"), passes))
@@ -145,26 +145,26 @@ async def plan_catalog_syncs(timer: TimerRequest) -> None:
     """Begins a pass over every tenant's catalogue."""
     if not tenants():
         return
-    started = await parts().catalog_starting.start(tenants())
+    started = await parts().catalog.starting.start(tenants())
     _log.info("pass %s %s", started.sync_id, "begun" if started.begun else "runs already")
 
 
 @queue_function(PASSES_QUEUE, WorkMessage)
 async def list_inventory(message: WorkMessage) -> None:
     """Lists a tenant's inventory."""
-    await parts().catalog_working.carry_out(message)
+    await parts().catalog.working.carry_out(message)
 
 
 @queue_function(PIECES_QUEUE, WorkMessage)
 async def fetch_products(message: WorkMessage) -> None:
     """Fetches some products of a listing."""
-    await parts().catalog_working.carry_out(message)
+    await parts().catalog.working.carry_out(message)
 
 
 @queue_function(DOWNLOADS_QUEUE, WorkMessage)
 async def download_files(message: WorkMessage) -> None:
     """Downloads some artwork or packages."""
-    await parts().catalog_working.carry_out(message)
+    await parts().catalog.working.carry_out(message)
 
 
 def _product(call: Call) -> ProductKey:

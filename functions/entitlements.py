@@ -142,7 +142,7 @@ async def list_owned_products(call: Call) -> Answer:
     """What a player has of some products, live from the Store."""
     user_id, product_ids = call.user_id(), call.query.all("productId")
     check_ids("?productId", *product_ids)
-    items = await parts().products.owned(user_id, product_ids, sandbox_of(call))
+    items = await parts().entitlements.products.owned(user_id, product_ids, sandbox_of(call))
     return Answer(200, OwnedProductList([_product(each) for each in items]), _LIVE)
 
 
@@ -152,7 +152,7 @@ async def list_owned_products(call: Call) -> Answer:
 )
 async def list_subscriptions(call: Call) -> Answer:
     """A player's subscriptions, live from the Store, each with whether it entitles the player now."""
-    found = await parts().subscriptions.of(call.user_id(), sandbox_of(call))
+    found = await parts().entitlements.subscriptions.of(call.user_id(), sandbox_of(call))
     return Answer(200, SubscriptionList([_subscription(each, entitled=entitled) for each, entitled in found]), _LIVE)
 
 
@@ -168,10 +168,10 @@ async def change_subscription(call: Call) -> Answer:
     asked = Asked(
         body.change_id, call.path("recurrenceId"), body.change_type, body.extension_time_in_days, body.sandbox
     )
-    change = await parts().subscription_changes.carry_out(user_id, asked)
+    change = await parts().entitlements.changes.carry_out(user_id, asked)
     if change.status is ChangeStatus.DONE:
         return Answer(200, _change(change))
-    return Answer(202, _change(change), _come_again(parts().subscription_changes.retry_after(change)))
+    return Answer(202, _change(change), _come_again(parts().entitlements.changes.retry_after(change)))
 
 
 @endpoint(
@@ -191,10 +191,10 @@ async def grant_free_product(call: Call) -> Answer:
         body.market,
         body.sandbox,
     )
-    grant = await parts().free_products.give(user_id, gift)
+    grant = await parts().entitlements.free_products.give(user_id, gift)
     if grant.status is GrantStatus.GRANTED:
         return Answer(200, _grant(grant))
-    return Answer(202, _grant(grant), _come_again(parts().free_products.retry_after(grant)))
+    return Answer(202, _grant(grant), _come_again(parts().entitlements.free_products.retry_after(grant)))
 
 
 def _check_extension(body: SubscriptionChangeBody) -> None:

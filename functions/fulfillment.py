@@ -82,7 +82,7 @@ async def create_fulfillment(call: Call) -> Answer:
     body = call.body(FulfillmentBody)
 
     request = Request(user_id, body.tracking_id, body.product_id, body.quantity, body.consumable_type, body.sandbox)
-    job = await parts().fulfillment_intake.accept(request)
+    job = await parts().fulfillment.intake.accept(request)
     named = "me" if call.path("userId") == "me" else quote(user_id, safe="")
     return Answer(202, _shown(job), {"Location": f"/api/users/{named}/fulfillments/{job.tracking_id}"})
 
@@ -92,7 +92,7 @@ async def create_fulfillment(call: Call) -> Answer:
 )
 async def get_fulfillment(call: Call) -> Answer:
     """Where a fulfilment stands, at any time."""
-    job = await parts().fulfillment_intake.find(call.user_id(), call.path("trackingId"))
+    job = await parts().fulfillment.intake.find(call.user_id(), call.path("trackingId"))
     return Answer(200, _shown(job), _LIVE)
 
 
@@ -102,20 +102,20 @@ async def get_fulfillment(call: Call) -> Answer:
 )
 async def list_balances(call: Call) -> Answer:
     """What a player holds, as fulfilments and refunds have left it."""
-    balances = await parts().fulfillment_intake.balances(call.user_id(), sandbox_of(call))
+    balances = await parts().fulfillment.intake.balances(call.user_id(), sandbox_of(call))
     return Answer(200, BalanceList([PlayerBalance(each.product_id, each.quantity) for each in balances]), _LIVE)
 
 
 @queue_function(JOBS_QUEUE, FulfillmentMessage)
 async def take_fulfillment(message: FulfillmentMessage) -> None:
     """Takes a fulfilment that was sent over the queue, and carries it out."""
-    await parts().fulfillment_intake.take(message)
+    await parts().fulfillment.intake.take(message)
 
 
 @queue_function(WORK_QUEUE, WorkMessage)
 async def work_on_fulfillment(message: WorkMessage) -> None:
     """Moves on a fulfilment that was accepted, or that a sweep found."""
-    await parts().fulfillment_worker.work(message)
+    await parts().fulfillment.worker.work(message)
 
 
 def _shown(job: Job) -> Fulfillment:

@@ -1,5 +1,7 @@
 """Alive, ready, and described."""
 
+from collections.abc import Iterable
+from functools import partial
 from typing import Literal
 
 import msgspec
@@ -9,6 +11,8 @@ from functions.http.calls import Call
 from functions.http.endpoints import endpoint
 from functions.http.openapi import document
 from functions.parts import parts
+from functions.subject import Subject
+from functions.triggers import SUBJECTS
 from shared.health import examine
 
 
@@ -42,8 +46,8 @@ async def get_health(call: Call) -> Answer:
 
 @endpoint(answers={200: Readiness, 503: Readiness})
 async def get_readiness(call: Call) -> Answer:
-    """Whether every dependency answers, and how fast."""
-    findings = await examine(parts().probes())
+    """Whether every function can be loaded and every dependency answers, and how fast."""
+    findings = await examine({"functions": partial(load, SUBJECTS), **parts().probes()})
     checks = [
         Check(finding.name, "ready" if finding.healthy else "unavailable", finding.milliseconds, finding.detail)
         for finding in findings
@@ -57,3 +61,12 @@ async def get_readiness(call: Call) -> Answer:
 async def get_openapi(call: Call) -> Answer:
     """This document."""
     return Answer(200, document())
+
+
+async def load(subjects: Iterable[Subject]) -> None:
+    """Load subjects, as their first calls will: a host that starts looks at none of them.
+
+    Raises what the first that cannot be loaded raises.
+    """
+    for subject in subjects:
+        subject.load()

@@ -71,7 +71,7 @@ async def put_store_id(call: Call) -> Answer:
     user_id, kind = call.user_id(), kind_of(call)
 
     upload = call.body(KeyUpload)
-    kept = await parts().intake.keep(user_id, kind, UserStoreIdKey(upload.key))
+    kept = await parts().keys.intake.keep(user_id, kind, UserStoreIdKey(upload.key))
     return Answer(201 if kept.created else 200, _shown(user_id, kind, kept.key))
 
 
@@ -83,7 +83,7 @@ async def create_store_id(call: Call) -> Answer:
     """Makes a User Store ID key at the Store from a delegated X-token, and keeps it as if it had been handed in."""
     user_id, kind = call.user_id(), kind_of(call)
     upload = call.body(XTokenUpload)
-    kept = await parts().intake.create(user_id, kind, Secret(upload.x_token), upload.publisher_user_id)
+    kept = await parts().keys.intake.create(user_id, kind, Secret(upload.x_token), upload.publisher_user_id)
     return Answer(201 if kept.created else 200, _shown(user_id, kind, kept.key))
 
 
@@ -91,14 +91,14 @@ async def create_store_id(call: Call) -> Answer:
 async def list_store_ids(call: Call) -> Answer:
     """What is known of a player's keys."""
     user_id = call.user_id()
-    keys = await parts().intake.list(user_id)
+    keys = await parts().keys.intake.list(user_id)
     return Answer(200, StoreIdList([_shown(user_id, kind, key) for kind, key in keys.items()]))
 
 
 @endpoint(answers={204: None})
 async def delete_store_id(call: Call) -> Answer:
     """Forgets a key."""
-    await parts().intake.forget(call.user_id(), kind_of(call))
+    await parts().keys.intake.forget(call.user_id(), kind_of(call))
     return Answer(204)
 
 
@@ -107,14 +107,14 @@ async def plan_renewals(timer: TimerRequest) -> None:
     """Looks for shards with something due and has each worked on."""
     if settings().publisher is None:
         return
-    planned = await parts().renewal.plan()
+    planned = await parts().keys.renewal.plan()
     _log.info("%d shards have something due%s", planned, " (late)" if timer.past_due else "")
 
 
 @queue_function(QUEUE, RenewalMessage)
 async def renew_store_ids(message: RenewalMessage) -> None:
     """Carries out what is due in one shard."""
-    done = await parts().renewal.renew_shard(message.shard)
+    done = await parts().keys.renewal.renew_shard(message.shard)
     _log.info("shard %s: %d records worked on", message.shard, done)
 
 

@@ -22,6 +22,6 @@ def settings() -> Settings:
 @cache
 def parts() -> "Wiring":
     """The parts, built of :func:`settings`. Raises as it does."""
-    from shared.wiring import Wiring  # noqa: PLC0415 - a fifth of the app's imports, for the first call and not the start
+    from shared.wiring import Wiring  # noqa: PLC0415 - for the first call and not the start
 
     return Wiring(settings())

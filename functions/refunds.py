@@ -67,7 +67,7 @@ async def list_refunds(call: Call) -> Answer:
     """Clawback events and what was done about each; without a status, those first that want attention."""
     named, token = call.query.text("status"), call.query.text("continuationToken")
     status = RefundStatus(named) if named else None
-    page = await parts().refund_list.page(status, call.query.count("pageSize", _DEFAULT_PAGE), token)
+    page = await parts().refunds.listing.page(status, call.query.count("pageSize", _DEFAULT_PAGE), token)
     shown = [_shown(refund) for refund in page.refunds]
     return Answer(200, RefundList(shown, page.continuation_token), {"Cache-Control": "no-store"})
 
@@ -77,7 +77,7 @@ async def fetch_refunds(timer: TimerRequest) -> None:
     """Reads the Store's queue of clawback events once through, and looks again at what waits."""
     if settings().publisher is None:
         return
-    tally = await parts().refunds.run()
+    tally = await parts().refunds.running.run()
     _log.info("refunds: %s%s", tally or "another run is at it", " (late)" if timer.past_due else "")
 
 

@@ -57,15 +57,15 @@ class SeatJobBody(msgspec.Struct, rename="camel", forbid_unknown_fields=True):
 )
 async def create_seat_job(call: Call) -> Answer:
     """Assigns or reclaims seats of many users. The same jobId with the same content is the same job."""
-    job = await parts().seat_intake.accept(_requested(call))
-    state = await parts().seat_results.state(job.job_id)
+    job = await parts().seats.intake.accept(_requested(call))
+    state = await parts().seats.results.state(job.job_id)
     return Answer(202, job_shown(state), {"Location": f"/api/seat-jobs/{job.job_id}"})
 
 
 @endpoint(answers={200: SeatJob})
 async def get_seat_job(call: Call) -> Answer:
     """Where a job stands, at any time."""
-    return Answer(200, job_shown(await parts().seat_results.state(call.path("jobId"))), _LIVE)
+    return Answer(200, job_shown(await parts().seats.results.state(call.path("jobId"))), _LIVE)
 
 
 @endpoint(
@@ -78,7 +78,7 @@ async def get_seat_job(call: Call) -> Answer:
 )
 async def list_seat_job_results(call: Call) -> Answer:
     """What became of each user: pages of JSON, or all of it as CSV (``Accept: text/csv``)."""
-    job_id, results = call.path("jobId"), parts().seat_results
+    job_id, results = call.path("jobId"), parts().seats.results
     named = call.query.text("status")
     status = UserStatus(named) if named else None
     if call.prefers(MEDIA_TYPE):
@@ -97,7 +97,7 @@ async def list_seat_job_results(call: Call) -> Answer:
 )
 async def list_product_seats(call: Call) -> Answer:
     """All seats of a product, live from the Store."""
-    seats = await parts().live_seats.of_product(tenant_of(call), _product(call))
+    seats = await parts().seats.live.of_product(tenant_of(call), _product(call))
     return Answer(200, SeatList([seat_shown(each) for each in seats]), _LIVE)
 
 
@@ -108,7 +108,7 @@ async def list_product_seats(call: Call) -> Answer:
 async def get_seat(call: Call) -> Answer:
     """A user's seat of a product, live from the Store: whether the user may install."""
     user = call.path("user").replace("%2F", "/").replace("%2f", "/")
-    return Answer(200, seat_shown(await parts().live_seats.one(tenant_of(call), _product(call), user)), _LIVE)
+    return Answer(200, seat_shown(await parts().seats.live.one(tenant_of(call), _product(call), user)), _LIVE)
 
 
 @endpoint(
@@ -117,26 +117,26 @@ async def get_seat(call: Call) -> Answer:
 )
 async def list_user_seats(call: Call) -> Answer:
     """All seats of a user, live from the Store."""
-    seats = await parts().live_seats.of_user(tenant_of(call), call.query.needed("user"))
+    seats = await parts().seats.live.of_user(tenant_of(call), call.query.needed("user"))
     return Answer(200, SeatList([seat_shown(each) for each in seats]), _LIVE)
 
 
 @queue_function(JOBS_QUEUE, SeatJobMessage)
 async def take_seat_job(message: SeatJobMessage) -> None:
     """Accepts a job that was sent over the queue."""
-    await parts().seat_post.take(message)
+    await parts().seats.post.take(message)
 
 
 @queue_function(TURNS_QUEUE, TurnMessage)
 async def advance_seat_jobs(message: TurnMessage) -> None:
     """Moves on the job of a product whose turn it is."""
-    await parts().seat_course.advance(message.tenant_id, ProductKey(message.product_id, message.sku_id))
+    await parts().seats.course.advance(message.tenant_id, ProductKey(message.product_id, message.sku_id))
 
 
 @queue_function(BLOCKS_QUEUE, BlockMessage)
 async def change_seats(message: BlockMessage) -> None:
     """Deals with one block of a job's users."""
-    await parts().seat_course.work(message.job_id, message.number)
+    await parts().seats.course.work(message.job_id, message.number)
 
 
 _LIVE = {"Cache-Control": "no-store"}

@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from enum import Enum
 from importlib import import_module
+from types import ModuleType
 from typing import Any, Literal
 
 from azure.functions import AuthLevel, Blueprint, HttpRequest, HttpResponse, QueueMessage, TimerRequest
 
 CONNECTION = "AzureWebJobsStorage"
+
+_CALLS = "functions.http.endpoints"
 
 
 class Access(Enum):
@@ -46,7 +49,7 @@ class Subject:
         self.routes.append(route)
 
         async def serve(req: HttpRequest) -> HttpResponse:
-            response: HttpResponse = await self.function(name).serve(route, req)
+            response: HttpResponse = await import_module(_CALLS).serve(route, lambda: self.function(name), req)
             return response
 
         bound = self.blueprint.route(route=path, methods=[method], auth_level=AuthLevel.ANONYMOUS)
@@ -68,9 +71,13 @@ class Subject:
 
         self._register(name, serve, self.blueprint.timer_trigger("timer", f"%{setting}%"))
 
+    def load(self) -> ModuleType:
+        """Import the module. Where that fails, the next call tries again."""
+        return import_module(self.module)
+
     def function(self, name: str) -> Any:
-        """What a name stands for, its module imported."""
-        return getattr(import_module(self.module), name)
+        """What a name stands for, its module loaded."""
+        return getattr(self.load(), name)
 
     def _register(self, name: str, serve: Any, bound: Any) -> None:
         serve.__name__ = name

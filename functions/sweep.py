@@ -1,6 +1,7 @@
 """What a crash left unfinished is found and goes on."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Protocol
 
 from azure.functions import TimerRequest
 
@@ -16,15 +17,20 @@ _log = get_logger(__name__)
 async def sweep(timer: TimerRequest) -> None:
     """Looks for unfinished work of each subject; where one fails, the others are swept all the same."""
     if settings().business_tenants:
-        await _alone("catalogue", parts().catalog_sweeper.sweep)
-        await _alone("seats", parts().seat_sweeper.sweep)
+        await _alone("catalogue", lambda: parts().catalog.sweeper)
+        await _alone("seats", lambda: parts().seats.sweeper)
     if settings().publisher:
-        await _alone("fulfilments", parts().fulfillment_sweeper.sweep)
+        await _alone("fulfilments", lambda: parts().fulfillment.sweeper)
 
 
-async def _alone(subject: str, sweep_it: Callable[[], Awaitable[None]]) -> None:
+class _Sweeper(Protocol):
+    async def sweep(self) -> None: ...
+
+
+async def _alone(subject: str, find: Callable[[], _Sweeper]) -> None:
+    """One subject; ``find`` may have to load it."""
     try:
-        await sweep_it()
+        await find().sweep()
     except StorekeeperError as error:
         _log.log(error.log_level, "the %s waits for the next sweep: %s", subject, error)
     except Exception:  # noqa: BLE001 - one subject's fault must not keep the others from being swept

@@ -25,5 +25,5 @@ class Token(msgspec.Struct, rename="camel"):
 async def create_token(call: Call) -> Answer:
     """An access token with which a game makes a User Store ID key of one kind."""
     kind = kind_of(call)
-    token = await parts().entra.get_creation_token(parts().publisher, kind)
+    token = await parts().core.entra.get_creation_token(parts().core.publisher, kind)
     return Answer(200, Token(kind, kind.audience, token, token.expires_on), {"Cache-Control": "no-store"})

@@ -127,7 +127,7 @@ _SCHEDULE_FIELDS: tuple[tuple[range, list[str]], ...] = (
     (range(24), []),
     (range(1, 32), []),
     (range(1, 13), _MONTHS),
-    (range(8), _WEEKDAYS),
+    (range(7), _WEEKDAYS),
 )
 
 

@@ -52,25 +52,6 @@ class Endpoint:
         """What it does, in a line."""
         return (self.handler.__doc__ or "").strip().partition("\n")[0]
 
-    async def serve(self, route: Route, request: HttpRequest) -> HttpResponse:
-        """One call, from whoever it comes."""
-        with correlated(request.headers.get(HEADER)) as correlation_id:
-            started = time.perf_counter()
-            try:
-                caller = await _admit(route.access, request)
-                # Where nothing is declared nothing is looked at: strangers' parameters on a plain address do no harm.
-                query = read_queries(request, self.query) if self.query else Queries()
-                answer = await self.handler(Call(request, caller, query))
-                response = to_response(answer, {HEADER: correlation_id})
-            except StorekeeperError as error:
-                _log.log(error.log_level, "%s: %s: %s", route.name, type(error).__name__, error)
-                response = to_response(to_answer(error, correlation_id), {HEADER: correlation_id})
-            except Exception:  # noqa: BLE001 - a caller gets a problem document, whatever failed
-                _log.exception("%s failed in a way nobody foresaw", route.name)
-                response = to_response(unforeseen(correlation_id), {HEADER: correlation_id})
-            _log.info("%s %d in %.1f ms", route.name, response.status_code, (time.perf_counter() - started) * 1000)
-            return response
-
 
 def endpoint(
     *, answers: Mapping[int, Shapes], body: Shapes = None, query: Mapping[str, Query] | None = None
@@ -83,10 +64,35 @@ def endpoint(
     return made_of
 
 
+async def serve(route: Route, find: Callable[[], Endpoint], request: HttpRequest) -> HttpResponse:
+    """One call, from whoever it comes.
+
+    ``find`` gives its endpoint and may have to load it: not for strangers, and where it cannot, that is told as any
+    fault of ours.
+    """
+    with correlated(request.headers.get(HEADER)) as correlation_id:
+        started = time.perf_counter()
+        try:
+            caller = await _admit(route.access, request)
+            found = find()
+            # Where nothing is declared nothing is looked at: strangers' parameters on a plain address do no harm.
+            query = read_queries(request, found.query) if found.query else Queries()
+            answer = await found.handler(Call(request, caller, query))
+            response = to_response(answer, {HEADER: correlation_id})
+        except StorekeeperError as error:
+            _log.log(error.log_level, "%s: %s: %s", route.name, type(error).__name__, error)
+            response = to_response(to_answer(error, correlation_id), {HEADER: correlation_id})
+        except Exception:  # noqa: BLE001 - a caller gets a problem document, whatever failed
+            _log.exception("%s failed in a way nobody foresaw", route.name)
+            response = to_response(unforeseen(correlation_id), {HEADER: correlation_id})
+        _log.info("%s %d in %.1f ms", route.name, response.status_code, (time.perf_counter() - started) * 1000)
+        return response
+
+
 async def _admit(access: Access, request: HttpRequest) -> Caller | None:
     if access is Access.ANYONE:
         return None
-    caller = await parts().callers.verify(request.headers.get("authorization"))
+    caller = await parts().core.callers.verify(request.headers.get("authorization"))
     if access is Access.OPERATOR and caller.kind != "operator":
         raise ForbiddenError("This is for operators")
     return caller

@@ -14,7 +14,7 @@ from shared.keys.active import sealed_away
 from shared.keys.filing import ATTEMPTS, Change, Files
 from shared.keys.pauses import Pauses
 from shared.keys.record import Record, StoredKey, shard_of
-from shared.keys.schedule import FIRST_RETRY
+from shared.keys.schedule import following_time
 from shared.keys.sealing import KeySealer
 from shared.keys.status import Status
 from shared.settings import Identity
@@ -188,8 +188,8 @@ class CurrentKeys:
             if claims.kind is not kind or claims.client_id.lower() != self._identity.client_id.lower():
                 raise MalformedKeyError("the Store renewed a key into one of another kind or client id")
             renewed = await sealed_away(self._sealer, user_id, kind, new, claims)
-            renewed = replace(renewed, duty_on=max(renewed.renew_after, self._clock() + FIRST_RETRY))
-            await self._keep(user_id, kind, renewed, record)
+            due = following_time(renewed.renew_after, renewed.expires_on, held.expires_on, self._clock())
+            await self._keep(user_id, kind, replace(renewed, duty_on=due), record)
             return new
 
     async def _keep(self, user_id: str, kind: StoreIdKind, renewed: StoredKey, record: Record | None) -> None:

@@ -1,6 +1,6 @@
 """A key comes in, is shown, is forgotten."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -44,8 +44,15 @@ class Kept:
     key: StoredKey
 
 
+async def _nothing_waits(_: str) -> None:
+    pass
+
+
 class Intake:
-    """The player's side of :mod:`shared.keys`."""
+    """The player's side of :mod:`shared.keys`.
+
+    ``hurry`` is told of a player who has a collections key again: there may be what waits for one.
+    """
 
     def __init__(
         self,
@@ -57,6 +64,7 @@ class Intake:
         *,
         match_user: bool,
         clock: Clock = utc_now,
+        hurry: Callable[[str], Awaitable[None]] = _nothing_waits,
     ) -> None:
         self._identity = identity
         self._files = files
@@ -65,6 +73,7 @@ class Intake:
         self._service = service
         self._match_user = match_user
         self._clock = clock
+        self._hurry = hurry
 
     async def keep(self, user_id: str, kind: StoreIdKind, key: UserStoreIdKey, *, pointer: str = "/key") -> Kept:
         """Keep a key for a player. The newer key wins: an older one, arriving late, changes nothing.
@@ -80,7 +89,13 @@ class Intake:
             return None if held and not _is_newer(candidate, held) else record.with_key(kind, candidate)
 
         before, after = await self._update(user_id, put)
-        return Kept(created=before is None or kind not in before.keys, key=after.keys[kind])
+        held = before.keys.get(kind) if before else None
+        if kind is StoreIdKind.COLLECTIONS and (held is None or held.status_at(self._clock()) is not Status.ACTIVE):
+            try:
+                await self._hurry(user_id)
+            except UnavailableError as error:
+                _log.warning("what waits for a key of a player is tried when its time has come: %s", error)
+        return Kept(created=held is None, key=after.keys[kind])
 
     async def create(self, user_id: str, kind: StoreIdKind, x_token: Secret, publisher_user_id: str | None) -> Kept:
         """Make a key at the Store from a player's delegated X-token, and keep it. The X-token is not kept.

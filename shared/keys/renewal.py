@@ -23,7 +23,7 @@ from shared.keys.active import sealed_away
 from shared.keys.filing import ATTEMPTS, RECORDS_A_COMMIT, Change, Files
 from shared.keys.messages import RenewalMessage
 from shared.keys.record import SHARDS, Record, StoredKey
-from shared.keys.schedule import FIRST_RETRY, retry_time
+from shared.keys.schedule import FIRST_RETRY, following_time, retry_time
 from shared.keys.sealing import KeySealer
 from shared.keys.status import Status
 from shared.settings import Identity
@@ -155,7 +155,11 @@ class Renewal:
         return done
 
     async def _work_on(self, batch: list[Record], token: ServiceToken) -> bool:
-        """Do what is due now; whether that has made something else due at once."""
+        """Do what is due now; whether that has made something else due at once.
+
+        :raises UnavailableError: our clock is so far ahead that everything would be due for ever; what was renewed is
+            filed. Also where storage is away.
+        """
         now = self._clock()
         duties = [
             _Duty(record.user_id, kind, key)
@@ -170,6 +174,8 @@ class Renewal:
             changed[duty.user_id] = changed[duty.user_id].with_key(duty.kind, outcome)
         changes = [Change(record, changed[record.user_id]) for record in batch]
         await self._write(changes)
+        if any(_is_fresh(outcome) and outcome.duty_on and outcome.duty_on <= now for outcome in outcomes):
+            raise UnavailableError("clock", "by ours, keys that the Store has just made are old: it is far ahead")
         return any(record.duty_on and record.duty_on <= now for record in changed.values())
 
     def _doubted(self, duties: list[_Duty], outcomes: list[StoredKey], now: datetime) -> list[StoredKey]:
@@ -178,9 +184,7 @@ class Renewal:
         Otherwise one bad hour at the Store would end the keys of all players at once. A key is doubted once.
         """
         died = [_has_died(outcome) and not duty.key.unannounced for duty, outcome in zip(duties, outcomes, strict=True)]
-        if sum(died) < MANY_KEYS or any(
-            outcome.status is Status.ACTIVE and not outcome.attempts for outcome in outcomes
-        ):
+        if sum(died) < MANY_KEYS or any(_is_fresh(outcome) for outcome in outcomes):
             return outcomes
         _log.error(
             "the Store refused %d keys and renewed none; they are tried once more before they count as dead", sum(died)
@@ -245,7 +249,7 @@ class Renewal:
             return await self._accepted(duty, await self._call_store(duty.kind, old, token))
         except (StoreError, UnsealError, MalformedKeyError) as error:
             is_answer = not isinstance(error, StoreThrottledError | StoreUnknownError)
-            if duty.key.expires_on + (timedelta(0) if is_answer else EXPIRY_GRACE) <= now:
+            if duty.key.expires_on <= now - (timedelta(0) if is_answer else EXPIRY_GRACE):
                 return _dead(duty.key, Status.EXPIRED, now)
             if _says_dead(error):
                 _log.info("a %s key is dead: %s", duty.kind, error)
@@ -267,8 +271,8 @@ class Renewal:
         if claims.kind is not duty.kind or claims.client_id.lower() != self._identity.client_id.lower():
             raise MalformedKeyError("the Store renewed a key into one of another kind or client id")
         renewed = await sealed_away(self._sealer, duty.user_id, duty.kind, new, claims)
-        # Not at once again, even if our clock is far ahead of the Store's.
-        return replace(renewed, duty_on=max(renewed.renew_after, self._clock() + FIRST_RETRY))
+        due = following_time(renewed.renew_after, renewed.expires_on, duty.key.expires_on, self._clock())
+        return replace(renewed, duty_on=due)
 
     def _later(self, duty: _Duty, now: datetime, reason: str, retry_after: float | None) -> StoredKey:
         key = duty.key
@@ -307,6 +311,10 @@ def _says_dead(error: Exception) -> bool:
 
 def _has_died(key: StoredKey) -> bool:
     return key.status is Status.REISSUE_NEEDED
+
+
+def _is_fresh(outcome: StoredKey) -> bool:
+    return outcome.status is Status.ACTIVE and not outcome.attempts
 
 
 def _dead(key: StoredKey, status: Status, now: datetime) -> StoredKey:

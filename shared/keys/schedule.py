@@ -25,6 +25,18 @@ def renewal_time(issued_on: datetime, expires_on: datetime, owner: str) -> datet
     return due.replace(microsecond=0)
 
 
+def following_time(renew_after: datetime, expires_on: datetime, old_expires_on: datetime, now: datetime) -> datetime:
+    """When a key is due that the Store has renewed just ``now``.
+
+    Not at once again, even if our clock is ahead of the Store's, or the Store gave the old key back. Where the key is
+    new and our clock so far ahead that it would wait until it is old, only the Store's times hold: once our clock is
+    set right, they find it.
+    """
+    again = max(renew_after, now + FIRST_RETRY)
+    is_late = again > renew_after + (expires_on - renew_after) / 2
+    return renew_after if is_late and expires_on > old_expires_on else again
+
+
 def retry_time(
     now: datetime, expires_on: datetime, attempts: int, retry_after: float | None, fraction: float
 ) -> datetime:

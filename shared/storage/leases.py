@@ -6,9 +6,10 @@ under one is still written on condition.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import timedelta
+from uuid import uuid4
 
 from shared.clock import Clock, from_iso, to_iso, utc_now
 from shared.correlation import get_logger
@@ -25,9 +26,12 @@ _log = get_logger(__name__)
 
 
 @dataclass(slots=True)
-class _Held:
+class Lease:
+    """One try at a lease. ``holder`` tells its row from others' where the answer to a write of ours was lost."""
+
     partition: str
-    etag: str
+    holder: str = field(default_factory=lambda: uuid4().hex)
+    etag: str = ""
 
 
 class Leases:
@@ -46,48 +50,79 @@ class Leases:
 
         :raises UnavailableError: the account is away.
         """
-        etag = await self._take(partition)
-        if etag is None:
+        lease = Lease(partition)
+        if not await self._take(lease):
             yield False
             return
-        lease = _Held(partition, etag)
         keeper = asyncio.create_task(self._prolong(lease))
         try:
             yield True
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
-            # Cancelled in the midst of prolonging, we may not know the newest ETag: then the lease runs out by itself.
-            with suppress(ConflictError):
-                row = {"PartitionKey": partition, "RowKey": ROW}
-                await self._table.commit([Operation("delete", row, lease.etag)])
+            await self._give_back(lease)
 
-    async def _take(self, partition: str) -> str | None:
-        """The ETag by which the lease is ours, or None. One that its holder let run out is taken over."""
+    async def _take(self, lease: Lease) -> bool:
+        """Whether the lease is ours now. One that its holder let run out is taken over."""
         for _ in range(2):
             try:
-                return (await self._table.commit([Operation("create", self._row(partition))]))[0]
+                (lease.etag,) = await self._table.commit([Operation("create", self._row(lease))])
             except ConflictError:
-                found = await self._table.get(partition, ROW)
+                found = await self._table.get(lease.partition, ROW)
+            else:
+                return True
             if found is None:
                 continue  # given back between the two calls
+            row, lease.etag = found
+            if row.get("holder") == lease.holder:
+                return True  # the first answer was lost, and what the SDK sent again met our own row
             now = self._clock()
-            if now < from_iso(found[0]["until"]) <= now + self._duration + CLOCK_ALLOWANCE:
-                return None
-            try:
-                return (await self._table.commit([Operation("replace", self._row(partition), found[1])]))[0]
-            except ConflictError:
-                return None
-        return None
+            if now < from_iso(row["until"]) <= now + self._duration + CLOCK_ALLOWANCE:
+                return False
+            return await self._replace(lease)
+        return False
 
-    async def _prolong(self, lease: _Held) -> None:
+    async def _prolong(self, lease: Lease) -> None:
         while True:
             await asyncio.sleep(self._duration.total_seconds() / 3)
             try:
-                operation = Operation("replace", self._row(lease.partition), lease.etag)
-                (lease.etag,) = await self._table.commit([operation])
-            except (ConflictError, UnavailableError) as error:
+                if not await self._replace(lease):
+                    _log.warning("the lease of %s is another's now", lease.partition)
+                    return
+            except UnavailableError as error:
                 _log.warning("the lease of %s could not be prolonged: %s", lease.partition, error)
 
-    def _row(self, partition: str) -> Row:
-        return {"PartitionKey": partition, "RowKey": ROW, "until": to_iso(self._clock() + self._duration)}
+    async def _replace(self, lease: Lease) -> bool:
+        """Write our row over the one that we know; False where there is another's by now."""
+        for _ in range(2):
+            try:
+                (lease.etag,) = await self._table.commit([Operation("replace", self._row(lease), lease.etag)])
+            except ConflictError:
+                if not await self._is_ours(lease):
+                    return False
+            else:
+                return True
+        return False
+
+    async def _give_back(self, lease: Lease) -> None:
+        row = {"PartitionKey": lease.partition, "RowKey": ROW}
+        for _ in range(2):
+            try:
+                await self._table.commit([Operation("delete", row, lease.etag)])
+            except ConflictError:
+                if not await self._is_ours(lease):
+                    return
+            else:
+                return
+
+    async def _is_ours(self, lease: Lease) -> bool:
+        """Whether the row is the one that we wrote, under an ETag that was lost with its answer."""
+        found = await self._table.get(lease.partition, ROW)
+        if found is None or found[0].get("holder") != lease.holder:
+            return False
+        lease.etag = found[1]
+        return True
+
+    def _row(self, lease: Lease) -> Row:
+        until = to_iso(self._clock() + self._duration)
+        return {"PartitionKey": lease.partition, "RowKey": ROW, "until": until, "holder": lease.holder}

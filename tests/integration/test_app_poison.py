@@ -77,7 +77,7 @@ async def test_a_message_that_the_host_gave_up_has_the_reason_of_its_last_failur
     wiring: Wiring, storage: Storage
 ) -> None:
     queue = unique("queue")
-    poison = Poison(wiring._account, Table(wiring._account, "poison"), [queue])
+    poison = Poison(wiring.core.account, Table(wiring.core.account, "poison"), [queue])
     await poison.record(queue, b"known", "storage-tables: answered 503")
     for content in ("known", "nobody said why"):
         await storage.send(f"{queue}-poison", content)
@@ -90,7 +90,7 @@ async def test_a_message_that_the_host_gave_up_has_the_reason_of_its_last_failur
 
 async def test_a_replay_takes_one_message_and_leaves_the_others_to_be_seen(wiring: Wiring, storage: Storage) -> None:
     queue = unique("queue")
-    poison = Poison(wiring._account, Table(wiring._account, "poison"), [queue])
+    poison = Poison(wiring.core.account, Table(wiring.core.account, "poison"), [queue])
     for number in range(3):
         await poison.give_up(queue, f"message {number}".encode(), "because")
     second = next(each for each in await poison.list() if each.content == "message 1")
@@ -103,7 +103,7 @@ async def test_a_replay_takes_one_message_and_leaves_the_others_to_be_seen(wirin
 
 async def test_a_reason_is_found_again_for_what_is_no_text(wiring: Wiring) -> None:
     queue = unique("queue")
-    poison = Poison(wiring._account, Table(wiring._account, "poison"), [queue])
+    poison = Poison(wiring.core.account, Table(wiring.core.account, "poison"), [queue])
 
     await poison.give_up(queue, b"\xff\xfe", "neither JSON nor base64")
 

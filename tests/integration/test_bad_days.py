@@ -14,7 +14,7 @@ from shared.keys.messages import RenewalMessage
 from shared.keys.record import StoredKey, shard_of
 from shared.keys.renewal import MANY_KEYS
 from shared.keys.status import Status
-from shared.storage.leases import Leases
+from shared.storage.leases import Lease, Leases
 from tests.support.app import Storage, unique
 from tests.support.keeping import Keeping
 from tests.support.polling import eventually
@@ -102,6 +102,22 @@ class TestAClockThatIsAhead:
 
         assert await control.count(path=RENEWALS, since=since) == 1
 
+    async def test_a_clock_that_is_set_right_again_finds_what_it_renewed_still_to_be_renewed(
+        self, keeping: Keeping, control: Control
+    ) -> None:
+        user = unique()
+        old = await keeping.keep(user, issuedDaysAgo=1)
+        keeping.offset = timedelta(days=365)
+        since = await control.last_seen()
+
+        await keeping.renew(user)
+        assert await control.count(path=RENEWALS, since=since) == 1
+        keeping.offset = timedelta(0)
+
+        renewed = await keeping.held(user)
+        assert await keeping.opened(user) != old
+        assert renewed.duty_on == renewed.renew_after < renewed.expires_on
+
     async def test_but_a_day_without_an_answer_is_enough(self, keeping: Keeping, control: Control) -> None:
         user = unique()
         await keeping.keep(user)
@@ -159,7 +175,7 @@ class TestLeases:
 
     async def test_a_lease_from_a_clock_that_is_far_ahead_holds_nobody_up(self, keeping: Keeping) -> None:
         ahead = Leases(keeping.table, timedelta(seconds=30), clock=lambda: keeping.clock() + timedelta(hours=1))
-        assert await ahead._take("00")
+        assert await ahead._take(Lease("00"))
 
         async with Leases(keeping.table, timedelta(seconds=30)).held("00") as is_ours:
             assert is_ours

@@ -46,11 +46,11 @@ def current(keeping: Keeping, watch: Watch) -> CurrentKeys:
 def current_keys(keeping: Keeping, watch: Watch, **parts: Any) -> CurrentKeys:
     """As in an instance of its own."""
     return CurrentKeys(
-        keeping.wiring.publisher,
+        keeping.wiring.core.publisher,
         parts.get("files", keeping.files),
         keeping.sealer,
         parts.get("entra", keeping.entra),
-        keeping.wiring._key_service,
+        keeping.wiring.store.key_service,
         Leases(keeping.table, LEASE_DURATION, clock=keeping.clock),
         clock=keeping.clock,
         monotonic=watch,
@@ -261,7 +261,7 @@ class TestNotTaken:
         keeping.entra._cache.clear()
         monotonic, keeping.entra._monotonic = keeping.entra._monotonic, lambda: 0.0
         try:
-            await keeping.entra.get_service_token(keeping.wiring.publisher)
+            await keeping.entra.get_service_token(keeping.wiring.core.publisher)
             keeping.entra._monotonic = lambda: 100.0
             assert await current.use(user, COLLECTIONS, store) == "done"
         finally:

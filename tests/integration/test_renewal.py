@@ -22,6 +22,7 @@ from shared.keys.status import Status
 from shared.secret import Secret
 from shared.settings import Settings, StorageAccount
 from shared.storage.account import Account
+from shared.storage.leases import Lease
 from shared.storage.queues import Queue
 from shared.storage.sealing import Sealer
 from shared.wiring import Wiring
@@ -265,7 +266,7 @@ class TestDead:
     async def test_an_owner_is_told_although_the_queue_was_away(self, keeping: Keeping, control: Control) -> None:
         user = unique()
         await control.revoke(await keeping.keep(user, **DUE))
-        nowhere = Account(StorageAccount(Secret(NOWHERE), None), keeping.wiring._app_identity)
+        nowhere = Account(StorageAccount(Secret(NOWHERE), None), keeping.wiring.core.app_identity)
         away = keeping.renewal(events_queue=Queue(nowhere, "store-events"))
 
         await away.renew_shard(shard_of(user))
@@ -283,7 +284,7 @@ class TestDead:
         await control.revoke(await keeping.keep(user, **DUE))
         shard = shard_of(user)
         renewal = keeping.renewal()
-        token = await keeping.entra.get_service_token(keeping.wiring.publisher)
+        token = await keeping.entra.get_service_token(keeping.wiring.core.publisher)
         await renewal._work_on(await keeping.files.due(shard, keeping.clock(), 1), token)
         duties = await keeping.files.due(shard, keeping.clock(), 1)
 
@@ -393,7 +394,7 @@ class TestTrouble:
                 good = await super().get_service_token(identity)
                 return good if refused else ServiceToken("bad.token.here", good.expires_on)
 
-        entra = Spoilt(wiring.settings, wiring._vault)
+        entra = Spoilt(wiring.core.settings, wiring.core.vault)
         await keeping.renewal(entra=entra).renew_shard(shard_of(user))
 
         assert await keeping.opened(user) != old
@@ -422,7 +423,7 @@ class TestTrouble:
         assert await renewals(control, since) == 1
 
     async def test_storage_that_is_away_is_told_to_the_planner_as_an_outage(self, keeping: Keeping) -> None:
-        nowhere = Account(StorageAccount(Secret(NOWHERE), None), keeping.wiring._app_identity)
+        nowhere = Account(StorageAccount(Secret(NOWHERE), None), keeping.wiring.core.app_identity)
         await keeping.keep(unique(), **DUE)
 
         with pytest.raises(UnavailableError):
@@ -432,7 +433,7 @@ class TestTrouble:
     async def test_a_worker_that_vanished_holds_nobody_up_for_long(self, keeping: Keeping) -> None:
         user = unique()
         old = await keeping.keep(user, **DUE)
-        await keeping.renewal()._leases._take(shard_of(user))
+        await keeping.renewal()._leases._take(Lease(shard_of(user)))
         await keeping.renew(user)
         assert await keeping.opened(user) == old
 
@@ -472,13 +473,13 @@ class TestDataKey:
 
     async def test_rotation(self, keeping: Keeping, wiring: Wiring, control: Control) -> None:
         clock = [0.0]
-        vault = Vault(wiring.settings, wiring._app_identity, monotonic=lambda: clock[0])
-        keeping.sealer = keeping.intake._sealer = KeySealer(Sealer(vault, wiring.settings.store_id_data_key))
+        vault = Vault(wiring.core.settings, wiring.core.app_identity, monotonic=lambda: clock[0])
+        keeping.sealer = keeping.intake._sealer = KeySealer(Sealer(vault, wiring.core.settings.store_id_data_key))
         early, late = unique(), unique()
         old = {user: await keeping.keep(user, **DUE) for user in (early, late)}
         first = (await keeping.held(early)).sealed
 
-        second = await _rotate_data_key(control, wiring.settings)
+        second = await _rotate_data_key(control, wiring.core.settings)
         clock[0] += TIME_TO_LIVE + 1
         await keeping.renew(early)
 
@@ -488,7 +489,8 @@ class TestDataKey:
         assert untouched
         assert renewed.key_version == second != first.key_version
         for user in (early, late):
-            anew = KeySealer(Sealer(Vault(wiring.settings, wiring._app_identity), wiring.settings.store_id_data_key))
+            core = wiring.core
+            anew = KeySealer(Sealer(Vault(core.settings, core.app_identity), core.settings.store_id_data_key))
             key = await anew.open(user, StoreIdKind.COLLECTIONS, (await keeping.held(user)).sealed)
             assert (key.reveal() == old[user]) == ((await keeping.held(user)).sealed == untouched)
             await anew._sealer._vault.close()

@@ -89,7 +89,7 @@ class World:
         return datetime.now(UTC) + self.offset
 
     def purchase(self, steps: Steps) -> Purchase:
-        transport = SteppedTransport(self.wiring.settings.store_purchase_url, 4)
+        transport = SteppedTransport(self.wiring.core.settings.store_purchase_url, 4)
         transport.steps = steps
         self.transports.append(transport)
         return Purchase(transport)
@@ -97,11 +97,11 @@ class World:
     def keys(self) -> CurrentKeys:
         keeping = self.keeping
         leases = Leases(keeping.table, LEASE_DURATION)
-        service = self.wiring._key_service
-        return CurrentKeys(self.wiring.publisher, keeping.files, keeping.sealer, keeping.entra, service, leases)
+        service = self.wiring.store.key_service
+        return CurrentKeys(self.wiring.core.publisher, keeping.files, keeping.sealer, keeping.entra, service, leases)
 
     def table(self, number: int, steps: Steps) -> Table:
-        table = SteppedTable(self.wiring._account, self.tables[number])
+        table = SteppedTable(self.wiring.core.account, self.tables[number])
         table.steps = steps
         return table
 

@@ -27,18 +27,18 @@ class Keeping:
         self.wiring, self.control, self.storage = wiring, control, storage
         self.offset = timedelta(0)
         self.name = unique("t").replace("-", "")
-        self.table = Table(wiring._account, self.name)
+        self.table = Table(wiring.core.account, self.name)
         self.files = Files(self.table)
-        self.events_queue = Queue(wiring._account, f"{self.name}-events")
-        self.renewals_queue = Queue(wiring._account, f"{self.name}-renewals")
-        self.sealer: KeySealer = wiring._key_sealer
-        self.entra: Entra = wiring.entra
+        self.events_queue = Queue(wiring.core.account, f"{self.name}-events")
+        self.renewals_queue = Queue(wiring.core.account, f"{self.name}-renewals")
+        self.sealer: KeySealer = wiring.keys.sealer
+        self.entra: Entra = wiring.core.entra
         self.intake = Intake(
-            wiring.publisher,
+            wiring.core.publisher,
             self.files,
             self.sealer,
             self.entra,
-            wiring._key_service,
+            wiring.store.key_service,
             match_user=False,
             clock=self.clock,
         )
@@ -50,11 +50,11 @@ class Keeping:
     def renewal(self, **parts: Any) -> Renewal:
         """A worker; each has a lease of its own, as in an instance of its own."""
         return Renewal(
-            self.wiring.publisher,
+            self.wiring.core.publisher,
             self.files,
             parts.get("sealer", self.sealer),
             parts.get("entra", self.entra),
-            self.wiring._key_service,
+            self.wiring.store.key_service,
             Events(parts.get("events_queue", self.events_queue)),
             parts.get("renewals_queue", self.renewals_queue),
             Leases(self.table, LEASE_DURATION, clock=self.clock),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.keys.schedule import FIRST_RETRY, LAST_RETRY, renewal_time, retry_time
+from shared.keys.schedule import FIRST_RETRY, LAST_RETRY, following_time, renewal_time, retry_time
 
 NOW = datetime(2026, 11, 21, 14, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -30,6 +30,23 @@ def test_no_key_is_due_after_its_expiry_or_before_its_issue(issued_on: datetime,
     due = renewal_time(issued_on, issued_on + life, owner)
 
     assert issued_on <= due <= issued_on + life
+
+
+@given(st.timedeltas(-400 * DAY, 10_000 * DAY))
+def test_a_key_just_renewed_is_due_before_it_expires_wherever_our_clock_stands(ahead: timedelta) -> None:
+    due, expires_on = NOW + 14 * DAY, NOW + 30 * DAY
+
+    following = following_time(due, expires_on, NOW + DAY, NOW + ahead)
+
+    assert due <= following < expires_on - 7 * DAY
+    assert following > NOW + ahead or ahead > 14 * DAY
+
+
+@given(st.timedeltas(-400 * DAY, 10_000 * DAY))
+def test_an_old_key_that_the_store_gave_back_is_not_due_at_once(age: timedelta) -> None:
+    due, expires_on = NOW + 14 * DAY, NOW + 30 * DAY
+
+    assert following_time(due, expires_on, expires_on, NOW + age) >= NOW + age + FIRST_RETRY
 
 
 @given(moments, lifetimes, owners)

@@ -72,6 +72,7 @@ MALFORMED = [
     ("KEY_RENEWAL_SCHEDULE", "99 * * * * *"),
     ("KEY_RENEWAL_SCHEDULE", "a b c d e f"),
     ("REFUND_SCHEDULE", "0 0 0 0 0 0 0"),
+    ("REFUND_SCHEDULE", "0 0 0 * * 7"),
     ("SWEEP_SCHEDULE", MARKER),
 ]
 

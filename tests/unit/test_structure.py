@@ -8,10 +8,13 @@ import pytest
 from azure.functions.decorators.function_app import Function
 
 import function_app
+from functions.app import Storekeeper
 from functions.parts import settings
+from functions.subject import Subject
 from shared.messages import MAX_DEQUEUE_COUNT
 from shared.settings import SettingsError
-from shared.wiring import QUEUES
+from shared.wiring.poison import QUEUES
+from tests.support.environ import ENVIRON
 
 ROOT = Path(__file__).parents[2]
 HTTP = {
@@ -90,6 +93,18 @@ def test_the_timers_and_the_readers_of_queues_have_their_triggers(indexed: list[
     assert {name: each["schedule"] for name, each in by_kind["timerTrigger"].items()} == TIMERS
     assert {name: each["queueName"] for name, each in by_kind["queueTrigger"].items()} == READERS
     assert {each["connection"] for each in by_kind["queueTrigger"].values()} == {"AzureWebJobsStorage"}
+
+
+def test_a_schedule_of_nothing_but_spaces_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (ENVIRON | {"SWEEP_SCHEDULE": " "}).items():
+        monkeypatch.setenv(name, value)
+    subject, app = Subject("functions.sweep"), Storekeeper()
+    subject.timer("sweep", "SWEEP_SCHEDULE")
+    app.register_blueprint(subject.blueprint)
+
+    (sweep,) = app.get_functions()
+
+    assert trigger(sweep)["schedule"] == TIMERS["sweep"]
 
 
 def test_no_settings_no_functions_and_each_name_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
