@@ -1,22 +1,24 @@
 """Pieces of downloads: files of one piece of products, brought side by side."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from shared.catalog.claims import Claims
 from shared.catalog.content import Problem
-from shared.catalog.downloader import Downloader, WrongFileError
+from shared.catalog.downloader import LARGE_AT_ONCE, Downloader, is_small
 from shared.catalog.fetching import is_about_product
 from shared.catalog.files import PACKAGES, File, artwork_name, every_package, package_name
-from shared.catalog.landing import Landed, Landing, settle
-from shared.catalog.postponing import Reason, reason_of
+from shared.catalog.landing import Landed, Landing
+from shared.catalog.postponing import DEADLY, Reason, reason_of
 from shared.catalog.record import to_row
 from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS
 from shared.catalog.shelf import Shelf
+from shared.catalog.transfer import Progress, WrongFileError
 from shared.catalog.work import Tally, Todo
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
@@ -27,15 +29,12 @@ from shared.store.downloads import AddressExpiredError
 from shared.store.errors import StoreAnswer, StoreRefusedError
 
 BUDGET = 480.0
-"""Seconds in which a worker brings the files of a piece: functions are ended (host.json), and a file that takes longer
-would be begun anew for ever.
+"""Seconds in which a worker brings the files of a piece: functions are ended (host.json). What takes longer is gone on
+with by the next try.
 """
 
-HEARTBEAT = 20.0
-"""Seconds between two signs of life of one who downloads."""
-
-SILENCE = timedelta(seconds=75)
-"""After so long without one a download is given to somebody else."""
+LARGE_OF_A_TENANT = LARGE_AT_ONCE - 1
+"""Large files that one tenant has under way in one process: there is room for another's."""
 
 _WRITES = 5
 _LONGEST_REASON = 300
@@ -45,14 +44,11 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Postponed:
+    """A file that could not be had now, and why; not ``tried`` where it got on, or its turn did not come."""
+
     file: File
     why: Reason
-
-
-@dataclass(slots=True)
-class _Watched:
-    todo: Todo
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    tried: bool
 
 
 class Bringing:
@@ -62,7 +58,8 @@ class Bringing:
         self._shelf = shelf
         self._landing = landing
         self._downloader = downloader
-        self._clock = clock
+        self._claims = Claims(shelf, clock=clock)
+        self._large: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(LARGE_OF_A_TENANT))
 
     async def work(self, store: BusinessStore, todo: Todo) -> None:
         """Have the files of a piece held; what cannot be had now is tried again later.
@@ -71,15 +68,18 @@ class Bringing:
         """
         files = msgspec.json.decode(todo.payload, type=list[File])
         deadline = asyncio.get_running_loop().time() + BUDGET
-        async with self._alive(todo) as watched:
-            outcomes = await asyncio.gather(*(self._one(store, file, deadline) for file in files))
-        todo = watched.todo
+        outcomes: Sequence[Landed[File] | _Postponed] = [_Postponed(each, DEADLY, tried=True) for each in files]
+        if not todo.is_deadly:
+            async with self._claims.kept(todo) as kept:
+                outcomes = await asyncio.gather(*(self._one(store, file, deadline) for file in files))
+            todo = kept.todo
         landed = [each for each in outcomes if isinstance(each, Landed)]
         postponed = [each for each in outcomes if isinstance(each, _Postponed)]
         given_up = [
             each
             for each in postponed
-            if todo.attempts + 1 >= (ATTEMPTS_WITHOUT_CREDENTIALS if each.why.hopeless else ATTEMPTS)
+            if todo.is_deadly
+            or (each.tried and todo.attempts + 1 >= (ATTEMPTS_WITHOUT_CREDENTIALS if each.why.hopeless else ATTEMPTS))
         ]
         left = [each for each in postponed if each not in given_up]
         for each in given_up:
@@ -95,16 +95,19 @@ class Bringing:
             [each.file for each in left],
             msgspec.json.encode,
             retry_after=max((each.why.retry_after or 0.0 for each in left), default=None),
+            tried=any(each.tried for each in left),
         )
 
     async def _one(self, store: BusinessStore, file: File, deadline: float) -> Landed[File] | _Postponed:
         """What came of one file. Never raises but where storage is away: one must not hold up the others."""
+        progress = Progress()
+        place = nullcontext() if is_small(file) else self._large[store.tenant_id]
         try:
-            async with asyncio.timeout_at(deadline):
-                size = await self._downloader.bring(file, lambda: _another_address(store, file))
+            async with asyncio.timeout_at(deadline), place:
+                size = await self._downloader.bring(file, lambda: _another_address(store, file), progress)
         except Exception as error:  # noqa: BLE001 - one file must not hold up the others, whatever it is
             if not _is_lasting(error):
-                return _Postponed(file, reason_of(error))
+                return _Postponed(file, reason_of(error), tried=progress.begun and not progress.advanced)
             await self._note(store, file, Problem(file.problem_part, str(error)[:_LONGEST_REASON]), complete=True)
             return Landed(file, Tally(problems=1))
         return Landed(file, Tally(files=int(size > 0), downloaded_bytes=size))
@@ -125,34 +128,6 @@ class Bringing:
                 continue
             return
         raise UnavailableError("storage-tables", "a product is being changed by others", retry_after=1.0)
-
-    @asynccontextmanager
-    async def _alive(self, todo: Todo) -> AsyncIterator[_Watched]:
-        """Says that somebody is at it for as long as the block runs, so that the sweeper gives it to nobody else."""
-        watched = _Watched(todo)
-        keeper = asyncio.create_task(self._beat(watched))
-        try:
-            yield watched
-        finally:
-            # Not cancelled: in the midst of a sign of life we would not know the new ETag, and the work would be lost.
-            watched.ended.set()
-            await keeper
-
-    async def _beat(self, watched: _Watched) -> None:
-        while not watched.ended.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT):
-                    await watched.ended.wait()
-                return
-            later = replace(watched.todo, not_before=self._clock() + SILENCE)
-            try:
-                (etag,) = await self._shelf.table.commit([settle(later, done=False)])
-            except ConflictError:
-                return
-            except UnavailableError as error:
-                _log.warning("no sign of life could be given: %s", error)
-            else:
-                watched.todo = replace(later, etag=etag)
 
 
 def _is_lasting(error: Exception) -> bool:

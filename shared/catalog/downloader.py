@@ -1,20 +1,16 @@
 """One file from the Store's CDN into a blob: in bounded memory, verified before anybody can see it."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from shared.catalog.files import File
+from shared.catalog.transfer import BLOCK, Progress, Transfer, WrongFileError, certify, fits, keep
 from shared.correlation import get_logger
-from shared.storage.blobs import OCTETS, BlocksLostError, Container, Upload
-from shared.storage.blobs import SMALL as SINGLE_REQUEST
-from shared.store.downloads import AddressExpiredError, Download, Downloads
+from shared.storage.blobs import Blob, Container
+from shared.storage.uploads import BlobChangedError
+from shared.store.downloads import AddressExpiredError, Downloads
 from shared.store.errors import StoreAnswer, StoreUnknownError
-
-BLOCK = 4 * 1024 * 1024
-"""Bytes that are held of one download at a time."""
 
 LARGE_AT_ONCE = 4
 SMALL_AT_ONCE = 16
@@ -36,16 +32,6 @@ LONGEST_PAUSE = 20.0
 """Seconds that a download waits in its place because the CDN asks for it; longer, and it is begun anew later."""
 
 _FIRST_PAUSE = 0.2
-_IMAGES = {
-    "image/png",
-    "image/jpeg",
-    "image/gif",
-    "image/webp",
-    "image/bmp",
-    "image/x-icon",
-    "image/vnd.microsoft.icon",
-}
-"""What a browser may show as it is; anything else is handed out as bytes."""
 
 _log = get_logger(__name__)
 
@@ -53,23 +39,9 @@ type Renew = Callable[[], Awaitable[str]]
 """Asks the Store for another address of a file."""
 
 
-class WrongFileError(Exception):
-    """What the CDN gives is not what the Store describes; says how."""
-
-
-@dataclass(slots=True)
-class _Transfer:
-    """A download under way: what was read of it, and where it goes."""
-
-    upload: Upload
-    address: str
-    position: int = 0
-    buffer: bytearray = field(default_factory=bytearray)
-    content_type: str = OCTETS
-    renewals: int = 0
-    renewed_at: int = 0
-    breaks: int = 0
-    sha256: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+def is_small(file: File) -> bool:
+    """Whether a file is one of many."""
+    return file.size is not None and file.size <= SMALL
 
 
 class Downloader:
@@ -83,8 +55,10 @@ class Downloader:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._held: set[str] = set()
 
-    async def bring(self, file: File, renew: Renew) -> int:
-        """Have a file held; the bytes that were downloaded, none where it is held already.
+    async def bring(self, file: File, renew: Renew, progress: Progress) -> int:
+        """Have a file held; its bytes, none where it is held already.
+
+        One that was begun before, by whomever, goes on from there: its blocks are staged, and known by their names.
 
         :raises WrongFileError: size or hash are not as the Store says, however often it is downloaded.
         :raises AddressExpiredError: the addresses that the Store gives lead nowhere.
@@ -92,13 +66,17 @@ class Downloader:
         :raises UnavailableError: storage is away.
         """
         key = f"{file.container}/{file.name}"
-        places = self._small if file.size is not None and file.size <= SMALL else self._large
+        places = self._small if is_small(file) else self._large
         # Two products that share a file do not download it side by side.
         async with self._locks.setdefault(key, asyncio.Lock()), places:
-            if (key in self._held and not file.fresh) or await self._is_held(file):
+            progress.begun = True
+            if key in self._held and not file.fresh:
+                return 0
+            held = await self._containers[file.container].look(file.name)
+            if held is not None and held.verified and fits(file, held.size, held.metadata.get("sha256")):
                 self._remember(key)
                 return 0
-            size = await self._verified(file, renew)
+            size = await self._verified(file, renew, progress, held if held and not held.verified else None)
             self._remember(key)
             return size
 
@@ -107,42 +85,45 @@ class Downloader:
             self._held.clear()
         self._held.add(key)
 
-    async def _is_held(self, file: File) -> bool:
-        held = await self._containers[file.container].find(file.name)
-        return held is not None and file.size in {None, held.size}
-
-    async def _verified(self, file: File, renew: Renew) -> int:
-        address = file.address
+    async def _verified(self, file: File, renew: Renew, progress: Progress, unverified: Blob | None) -> int:
+        """Download a file until it is right. ``unverified``: there is a whole one, whose maker died over it."""
+        container, address = self._containers[file.container], file.address
         for attempt in range(1, VERIFICATIONS + 1):
-            transfer = _Transfer(self._containers[file.container].upload(file.name), address)
+            # What was staged before is tried once: should the mistake be in there, the next try does without.
+            may_be_staged = attempt == 1 and (file.size is None or file.size > BLOCK)
+            staged = await container.staged(file.name, BLOCK) if may_be_staged else {}
+            transfer = Transfer(file, container, address, staged, progress)
             try:
-                await self._read(file, transfer, renew)
-                await self._keep(file, transfer)
+                return await self._try(transfer, renew, unverified)
             except WrongFileError as error:
+                progress.lost = True
                 _log.warning("%s is not what the Store describes (try %d): %s", file.name, attempt, error)
                 if attempt == VERIFICATIONS:
                     raise
-                address = transfer.address
-            else:
-                return transfer.position
+                address, unverified = transfer.address, None
         raise AssertionError
 
-    async def _keep(self, file: File, transfer: _Transfer) -> None:
-        """Make the blob. Another worker, in a process of its own, may just have made the same one."""
-        try:
-            await _keep(file, transfer)
-        except BlocksLostError as error:
-            if not await self._is_held(file):
-                answer = StoreAnswer("keep file", None, message="what was staged is gone")
-                raise StoreUnknownError(answer) from error
+    async def _try(self, transfer: Transfer, renew: Renew, unverified: Blob | None) -> int:
+        file, container = transfer.file, transfer.container
+        if unverified is not None:
+            await _unless_made(file, container, certify(container, file, unverified))
+            return unverified.size
+        await self._read(transfer, renew)
+        await _unless_made(file, container, keep(transfer))
+        return transfer.position
 
-    async def _read(self, file: File, transfer: _Transfer, renew: Renew) -> None:
+    async def _read(self, transfer: Transfer, renew: Renew) -> None:
         """Read to the end, going on from where it was after every break and with every new address."""
+        size = transfer.file.size
         while True:
             before = transfer.position
             try:
-                async with self._downloads.open(transfer.address, offset=transfer.position) as download:
-                    await _receive(file, transfer, download)
+                async with self._downloads.open(
+                    transfer.address, offset=transfer.position, etag=transfer.etag
+                ) as download:
+                    if not transfer.goes_on_with(download):
+                        continue
+                    await transfer.receive(download)
             except AddressExpiredError:
                 transfer.renewals = 1 if transfer.position > transfer.renewed_at else transfer.renewals + 1
                 transfer.renewed_at = transfer.position
@@ -154,58 +135,25 @@ class Downloader:
                 await _pause(transfer, before, error)
                 continue
             # One that ends short without an error goes on like a broken one, until it brings nothing more.
-            if file.size is None or transfer.position >= file.size or transfer.position == before:
+            if size is None or transfer.position >= size or transfer.position == before:
                 return
 
 
-async def _receive(file: File, transfer: _Transfer, download: Download) -> None:
-    if file.size is not None and download.size is not None and download.size != file.size:
-        raise WrongFileError(f"{download.size} bytes where the Store says {file.size}")
-    # A server that ignores the range begins anew; what was read already is passed over.
-    to_skip = transfer.position - download.offset
-    if to_skip < 0:
-        raise WrongFileError("the CDN began behind what was asked for")
-    if download.content_type:
-        transfer.content_type = download.content_type.partition(";")[0].strip().lower()
-    async for received in download.chunks():
-        if to_skip >= len(received):
-            to_skip -= len(received)
-            continue
-        chunk = received[to_skip:] if to_skip else received
-        to_skip = 0
-        transfer.sha256.update(chunk)
-        transfer.position += len(chunk)
-        if file.size is not None and transfer.position > file.size:
-            raise WrongFileError(f"more than the {file.size} bytes that the Store says")
-        transfer.buffer += chunk
-        while len(transfer.buffer) >= BLOCK:
-            block = bytes(memoryview(transfer.buffer)[:BLOCK])
-            del transfer.buffer[:BLOCK]
-            await transfer.upload.stage(block)
+async def _unless_made(file: File, container: Container, making: Awaitable[None]) -> None:
+    """Make a blob. Another worker, in a process of its own, may just have made the same one."""
+    try:
+        await making
+    except BlobChangedError as error:
+        held = await container.find(file.name)
+        if held is None or not fits(file, held.size, held.metadata.get("sha256")):
+            answer = StoreAnswer("keep file", None, message="what was staged is gone")
+            raise StoreUnknownError(answer) from error
 
 
-async def _pause(transfer: _Transfer, before: int, error: StoreUnknownError) -> None:
+async def _pause(transfer: Transfer, before: int, error: StoreUnknownError) -> None:
     """After a break that brought something go on at once; else wait a moment, and neither long nor for ever."""
     transfer.breaks = 0 if transfer.position > before else transfer.breaks + 1
     asked = error.retry_after or 0.0
     if transfer.breaks > MAX_BREAKS or asked > LONGEST_PAUSE:
         raise error
     await asyncio.sleep(max(asked, _FIRST_PAUSE * 2.0**transfer.breaks if transfer.breaks else 0.0))
-
-
-async def _keep(file: File, transfer: _Transfer) -> None:
-    """Make the blob, if it is what the Store describes."""
-    sha256 = transfer.sha256.hexdigest()
-    if file.size is not None and transfer.position != file.size:
-        raise WrongFileError(f"{transfer.position} bytes where the Store says {file.size}")
-    if file.sha256 is not None and sha256 != file.sha256:
-        raise WrongFileError(f"SHA-256 is {sha256} where the Store says {file.sha256}")
-    about = {"sha256": sha256}
-    content_type = transfer.content_type if transfer.content_type in _IMAGES else OCTETS
-    if transfer.upload.staged == 0 and transfer.position <= SINGLE_REQUEST:
-        container = transfer.upload.container
-        await container.put(file.name, bytes(transfer.buffer), content_type=content_type, metadata=about)
-        return
-    if transfer.buffer:
-        await transfer.upload.stage(bytes(transfer.buffer))
-    await transfer.upload.commit(content_type=content_type, metadata=about)

@@ -89,7 +89,7 @@ class Landing:
             after = todo
             if not batches and left:
                 again = self._clock() + timedelta(seconds=delay)
-                after = replace(todo, attempts=todo.attempts + tried, not_before=again)
+                after = replace(todo, attempts=todo.attempts + tried, not_before=again, claimed_until=None, claims=0)
             following = _downloads(todo, batch)
             try:
                 etags = await self._shelf.table.commit(

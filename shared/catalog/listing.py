@@ -1,12 +1,13 @@
 """The listing of a pass: the inventory, page by page, each written before the next is asked for.
 
 A page is written in one transaction: its pieces, which entries it named, and where the listing goes on. So a listing
-that is killed goes on from its last page, and what it named before is not fetched twice.
+that is killed goes on from its last page, and what it named before is not fetched twice. A page of more entries than
+were asked for is written by several, of which the last says where the listing goes on.
 """
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -40,15 +41,21 @@ TIME_BUDGET = 240.0
 
 PAGE_SIZE = 100
 
+PORTION = 10 * MAX_PRODUCTS
+PORTION_BYTES = 50_000
+"""Entries that one transaction takes, and bytes of what it says that they were: a property holds 64 KiB."""
+
 CHANGES_TAKE = timedelta(minutes=5)
 """How long before the listing began a change must have been made to count as listed: a watermark is no later."""
 
 MAX_RESTARTS = 3
 MISSING_GROUP = 500
 MAX_MISSING_GROUPS = 80
-"""So many fit into the transaction of the last page."""
+"""So many fit into the transaction of the last portion."""
 
 _LONGEST_REASON = 500
+_NAMED = 24
+"""Bytes that a name takes in JSON beside itself: a stamp, quotation marks, colon and comma."""
 
 _log = get_logger(__name__)
 
@@ -124,21 +131,31 @@ class Listing:
         return True
 
     async def _write(self, progress: _Progress, page: InventoryPage) -> None:
-        """Write a page: its pieces, its names, and where the listing goes on."""
-        sync, is_last = progress.sync, not page.continuation_token
+        """Write a page, portion by portion: pieces, names and, in the end, where the listing goes on."""
+        basis = progress.sync.basis
         news = {
             row_name(entry.product_key): entry
             for entry in page.entries
-            if progress.named.get(row_name(entry.product_key)) != stamp(entry, sync.basis)
+            if progress.named.get(row_name(entry.product_key)) != stamp(entry, basis)
         }
-        wanted = await self._wanted(progress, news, alone=is_last and not sync.token)
+        *earlier, last = portions(news)
+        for portion in earlier:
+            await self._write_portion(progress, portion, None)
+        await self._write_portion(progress, last, page)
+
+    async def _write_portion(
+        self, progress: _Progress, news: Mapping[str, InventoryEntry], page: InventoryPage | None
+    ) -> None:
+        """Write a portion of a page; ``page``: it is the last one of that."""
+        sync, is_last = progress.sync, page is not None and not page.continuation_token
+        wanted = await self._wanted(progress, news, alone=is_last and sync.tally.pages == 0)
         named = {name: stamp(entry, sync.basis) for name, entry in news.items()}
         progress.named |= named
         number = sync.tally.pages + 1
         todos = self._pieces(sync, number, wanted)
         if is_last and sync.full:
             todos += await self._missing(progress)
-        sync = self._moved(sync, page, seen=len(news))
+        sync = self._moved(sync, page, news.values())
         row = {
             "PartitionKey": sync.tenant_id,
             "RowKey": f"page|{sync.sync_id}|{number:06}",
@@ -210,17 +227,18 @@ class Listing:
             for at in range(0, len(missing), share)
         ]
 
-    def _moved(self, sync: Pass, page: InventoryPage, *, seen: int) -> Pass:
+    def _moved(self, sync: Pass, page: InventoryPage | None, news: Collection[InventoryEntry]) -> Pass:
+        """The pass after a portion; it goes on behind a ``page`` only once that is written to its end."""
+        sync = replace(sync, moved_on=self._clock(), tally=sync.tally + Tally(pages=1, seen=len(news)), reason="")
+        if page is None:
+            return sync
         store_time = sync.store_time or page.answered_on or self._clock()
         return replace(
             sync,
-            moved_on=self._clock(),
             token=page.continuation_token or "",
             store_time=store_time,
             candidate=later(sync.candidate, page.entries, store_time - CHANGES_TAKE),
             listed=not page.continuation_token,
-            tally=sync.tally + Tally(pages=1, seen=seen),
-            reason="",
         )
 
     async def _restart(self, progress: _Progress, refusal: StoreRefusedError) -> None:
@@ -253,6 +271,20 @@ class Listing:
             _log.info("the listing %s is carried on by another worker", sync.sync_id)
             return False
         return True
+
+
+def portions(news: Mapping[str, InventoryEntry]) -> list[dict[str, InventoryEntry]]:
+    """The entries of a page, by their row keys, as one transaction each takes them; one portion of none, too."""
+    found: list[dict[str, InventoryEntry]] = [{}]
+    size = 0
+    for name, entry in news.items():
+        more = len(name.encode()) + _NAMED
+        if found[-1] and (len(found[-1]) == PORTION or size + more > PORTION_BYTES):
+            found.append({})
+            size = 0
+        found[-1][name] = entry
+        size += more
+    return found
 
 
 def later(candidate: str, entries: Sequence[InventoryEntry], limit: datetime) -> str:

@@ -5,11 +5,13 @@ product answers (reference, "Operations": 404 without inventory, 409 ``Not owned
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 import msgspec
 
+from shared.catalog.claims import Claims
 from shared.catalog.content import Problem
 from shared.catalog.fetching import is_about_product
 from shared.catalog.landing import Landed, Landing
@@ -42,6 +44,7 @@ class Missing:
     def __init__(self, shelf: Shelf, landing: Landing, *, clock: Clock = utc_now) -> None:
         self._shelf = shelf
         self._landing = landing
+        self._claims = Claims(shelf, clock=clock)
         self._clock = clock
 
     async def work(self, store: BusinessStore, todo: Todo) -> None:
@@ -51,10 +54,14 @@ class Missing:
         """
         names = msgspec.json.decode(todo.payload, type=list[str])
         deadline = asyncio.get_running_loop().time() + BUDGET
-        outcomes = await side_by_side(partial(self._one, store, deadline), names)
+        outcomes: Sequence[Landed[str] | _Unsure] = [_Unsure(each, None) for each in names]
+        if not todo.is_deadly:
+            async with self._claims.kept(todo) as kept:
+                outcomes = await side_by_side(partial(self._one, store, deadline), names)
+            todo = kept.todo
         landed = [each for each in outcomes if isinstance(each, Landed)]
         unsure = [each for each in outcomes if isinstance(each, _Unsure)]
-        if todo.attempts + 1 >= ATTEMPTS:
+        if todo.is_deadly or todo.attempts + 1 >= ATTEMPTS:
             landed += [Landed(each.name, Tally(failed=1)) for each in unsure]
             unsure = []
         await self._landing.land(

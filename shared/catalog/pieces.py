@@ -9,10 +9,11 @@ from datetime import datetime, timedelta
 import msgspec
 
 from shared.catalog.basis import read_basis
+from shared.catalog.claims import Claims
 from shared.catalog.content import Content, Problem, digest
 from shared.catalog.fetching import DETAILS, LICENSE, LOCALIZED, PACKAGES, Fetched, Fetching
 from shared.catalog.landing import Landed, Landing
-from shared.catalog.postponing import Reason, reason_of
+from shared.catalog.postponing import DEADLY, Reason, reason_of
 from shared.catalog.record import Product, to_row
 from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS, BUDGET, LEFT_ALONE
 from shared.catalog.shelf import Shelf
@@ -62,6 +63,7 @@ class Pieces:
         self._shelf = shelf
         self._landing = landing
         self._fetching = fetching
+        self._claims = Claims(shelf, clock=clock)
         self._clock = clock
         # Of each tenant as many products at once as there are connections: a call that waits for one runs out of time.
         self._places: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(concurrency))
@@ -74,10 +76,16 @@ class Pieces:
         """
         piece = msgspec.json.decode(todo.payload, type=Piece)
         deadline = asyncio.get_running_loop().time() + BUDGET
-        outcomes = await asyncio.gather(*(self._one(store, piece, wanted, deadline) for wanted in piece.wanted))
+        outcomes: Sequence[Landed[Wanted] | Postponed] = [Postponed(each, DEADLY) for each in piece.wanted]
+        if not todo.is_deadly:
+            async with self._claims.kept(todo) as kept:
+                outcomes = await asyncio.gather(*(self._one(store, piece, wanted, deadline) for wanted in piece.wanted))
+            todo = kept.todo
         landed = [each for each in outcomes if isinstance(each, Landed)]
         postponed = [each for each in outcomes if isinstance(each, Postponed)]
-        given_up = [each for each in postponed if each.tried and todo.attempts + 1 >= _patience(each)]
+        given_up = [
+            each for each in postponed if todo.is_deadly or (each.tried and todo.attempts + 1 >= _patience(each))
+        ]
         left = [each for each in postponed if each not in given_up]
         landed += await asyncio.gather(*(self._give_up(store, piece.basis, each) for each in given_up))
         if left:

@@ -17,6 +17,9 @@ class Reason(NamedTuple):
     retry_after: float | None
 
 
+DEADLY = Reason("every worker that was at it died", hopeless=False, retry_after=None)
+
+
 def reason_of(error: Exception) -> Reason:
     """What an error says, one that nobody foresaw too: a single thing must not hold up the others.
 

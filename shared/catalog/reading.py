@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
+import msgspec
+
 from shared.catalog.content import KeptLicense
-from shared.catalog.files import ARTWORK, PACKAGES, every_package, package_name
+from shared.catalog.files import ARTWORK, PACKAGES, artwork_name, every_package, package_name
 from shared.catalog.licensing import LicenseSealer
 from shared.catalog.record import AFTER, PREFIX, SHOWN, Listed, Product, listed
 from shared.catalog.shelf import PAGE, Shelf
+from shared.catalog.side_by_side import side_by_side
 from shared.errors import NotFoundError, StateConflictError, UnavailableError
 from shared.storage.blobs import Blob, Container
 from shared.storage.sealing import UnsealError
@@ -18,6 +21,9 @@ from shared.store.models.business import InventoryEntry, LicenseBlob, LicenseTyp
 ARTWORK_ADDRESS = timedelta(hours=1)
 PACKAGE_ADDRESS = timedelta(minutes=5)
 """How long the addresses of blobs are good that callers get."""
+
+MAX_REMEMBERED = 50_000
+"""Names of artwork that is known to be held: it is looked for once, and not for every page that shows it."""
 
 MAX_SCANNED = 5_000
 """Products that one question looks at: where few match, a page may have fewer than were asked for, and go on."""
@@ -72,6 +78,7 @@ class Reading:
         self._shelf = shelf
         self._licenses = licenses
         self._containers = containers
+        self._shown: set[str] = set()
 
     async def page(self, tenant_id: str, filters: Filters, count: int, after: str | None = None) -> CataloguePage:
         """Up to ``count`` products that the filters let through, in the order of their ids."""
@@ -98,14 +105,20 @@ class Reading:
         return found.entry if found else None
 
     async def product(self, tenant_id: str, product: ProductKey) -> Product:
-        """All that is held of a product.
+        """All that is held of a product; images that are not held yet are left out.
 
         :raises NotFoundError: the product is not held.
         """
-        found = await self._shelf.product(tenant_id, product)
-        if found is None:
-            raise NotFoundError("No such product in the catalogue")
-        return found
+        found = await self._known(tenant_id, product)
+        details = found.content.localized
+        held = await self._held_artwork({artwork_name(image) for each in details.values() for image in each.images})
+        localized = {
+            language: msgspec.structs.replace(
+                detail, images=tuple(image for image in detail.images if artwork_name(image) in held)
+            )
+            for language, detail in details.items()
+        }
+        return replace(found, content=msgspec.structs.replace(found.content, localized=localized))
 
     async def license(self, tenant_id: str, product: ProductKey, content_id: str) -> tuple[KeptLicense, LicenseBlob]:
         """An offline license, and its blob in the clear.
@@ -160,12 +173,28 @@ class Reading:
         return await self._containers[PACKAGES].address(package.name, PACKAGE_ADDRESS, file_name=package.file_name)
 
     async def artwork_addresses(self, names: Sequence[str]) -> dict[str, str]:
-        """Addresses from which artwork can be shown for an hour, by the names of its blobs."""
+        """Addresses from which artwork that is held can be shown for an hour, by the names of its blobs."""
         container = self._containers[ARTWORK]
-        return {name: await container.address(name, ARTWORK_ADDRESS) for name in names}
+        return {name: await container.address(name, ARTWORK_ADDRESS) for name in await self._held_artwork(set(names))}
+
+    async def _held_artwork(self, names: set[str]) -> set[str]:
+        unknown = list(names - self._shown)
+        blobs = await side_by_side(self._containers[ARTWORK].find, unknown)
+        held = {name for name, blob in zip(unknown, blobs, strict=True) if blob}
+        known = names & self._shown
+        if len(self._shown) + len(held) > MAX_REMEMBERED:
+            self._shown.clear()
+        self._shown |= held
+        return known | held
+
+    async def _known(self, tenant_id: str, product: ProductKey) -> Product:
+        found = await self._shelf.product(tenant_id, product)
+        if found is None:
+            raise NotFoundError("No such product in the catalogue")
+        return found
 
     async def _offline(self, tenant_id: str, product: ProductKey) -> Product:
-        found = await self.product(tenant_id, product)
+        found = await self._known(tenant_id, product)
         if found.entry.license_type is not LicenseType.OFFLINE:
             raise StateConflictError("Not offline: this product has no packages and licenses to distribute")
         return found

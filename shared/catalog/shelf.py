@@ -35,7 +35,7 @@ from shared.store.models.business import ProductKey
 PAGE = 1_000
 """Rows that one answer of Azure Tables holds at most."""
 
-_WITHOUT_PAYLOAD = ("PartitionKey", "RowKey", "kind", "attempts", "notBefore")
+_WITHOUT_PAYLOAD = ("PartitionKey", "RowKey", "kind", "attempts", "notBefore", "claimedUntil")
 
 
 @dataclass(frozen=True, slots=True)

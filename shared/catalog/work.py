@@ -13,7 +13,7 @@ Rows of a tenant's partition in the table ``catalog``:
 
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -25,6 +25,16 @@ from shared.clock import from_iso, to_iso
 from shared.storage.rows import Row
 
 TENANT_ROW = "tenant"
+
+CLAIM = timedelta(seconds=75)
+"""How long a worker is left alone with its piece after its last sign of life."""
+
+MAX_CLAIMS = 20
+"""Workers that may die over one piece."""
+
+CLOCK_ALLOWANCE = timedelta(minutes=1)
+"""How far ahead a worker's clock may be: a claim that claims to last longer counts as run out."""
+
 SYNC_ID = r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}"
 """Ids of passes begin with the time, so that those of a tenant sort by it."""
 
@@ -122,7 +132,9 @@ class Pass:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Todo:
-    """A piece of work. ``payload`` says what is to be done; ``attempts`` counts tries that left something of it."""
+    """A piece of work. ``payload`` says what is to be done; ``attempts`` counts tries that left something of it;
+    ``claimed_until``: a worker is at it; ``claims``: workers who were, and of whom nothing came.
+    """
 
     tenant_id: str
     sync_id: str
@@ -131,11 +143,20 @@ class Todo:
     payload: bytes
     attempts: int = 0
     not_before: datetime | None = None
+    claimed_until: datetime | None = None
+    claims: int = 0
     etag: str | None = None
 
+    @property
+    def is_deadly(self) -> bool:
+        """Whether it is given up, since so many workers have died over it."""
+        return self.claims > MAX_CLAIMS
+
     def is_due(self, now: datetime) -> bool:
-        """Whether it need not wait any longer."""
-        return self.not_before is None or self.not_before <= now
+        """Whether it need not wait any longer, and nobody is at it."""
+        waits = self.not_before is not None and now < self.not_before
+        claimed = self.claimed_until is not None and now < self.claimed_until <= now + CLAIM + CLOCK_ALLOWANCE
+        return not waits and not claimed
 
 
 def new_sync_id(now: datetime) -> str:
@@ -224,6 +245,8 @@ def todo_row(todo: Todo) -> dict[str, Any]:
         "kind": str(todo.kind),
         "attempts": todo.attempts,
         "notBefore": _text(todo.not_before),
+        "claimedUntil": _text(todo.claimed_until),
+        "claims": todo.claims,
         **pack("payload", todo.payload),
     }
 
@@ -239,6 +262,9 @@ def todo_from(row: Row, etag: str | None = None) -> Todo:
         payload=unpack("payload", row) if "payload0" in row else b"",
         attempts=row["attempts"],
         not_before=_time(row["notBefore"]),
+        # Rows of before there were claims have no such property.
+        claimed_until=_time(row.get("claimedUntil") or ""),
+        claims=row.get("claims") or 0,
         etag=etag,
     )
 

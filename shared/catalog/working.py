@@ -1,20 +1,35 @@
 """Carries out the work that a message names."""
 
+import random
+from collections import defaultdict
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 
 from shared.catalog.bringing import Bringing
+from shared.catalog.claims import Claims
 from shared.catalog.ending import Ending
+from shared.catalog.landing import Landing, settle
 from shared.catalog.listing import Listing
 from shared.catalog.messages import WorkMessage
 from shared.catalog.missing import Missing
 from shared.catalog.pieces import Pieces
 from shared.catalog.shelf import Shelf
-from shared.catalog.work import Kind
+from shared.catalog.work import Kind, Todo
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
 from shared.errors import NotFoundError
 from shared.messages import GivenUpError
+from shared.shares import Shares
+from shared.storage.transactions import ConflictError
 from shared.store.business import BusinessStore
+
+SLOW = 10.0
+"""Seconds after which a piece counts as slow; the four that a tenant may have in one process take two or three."""
+
+PUT_OFF = (5.0, 30.0)
+"""Seconds for which a piece is put off, from and to, while its tenant keeps as many workers as it may."""
 
 _log = get_logger(__name__)
 
@@ -25,6 +40,7 @@ class Working:
     def __init__(
         self,
         shelf: Shelf,
+        landing: Landing,
         stores: Callable[[str], BusinessStore],
         listing: Listing,
         pieces: Pieces,
@@ -35,8 +51,11 @@ class Working:
         clock: Clock = utc_now,
     ) -> None:
         self._shelf = shelf
+        self._landing = landing
         self._stores = stores
         self._ending = ending
+        self._claims = Claims(shelf, clock=clock)
+        self._shares: defaultdict[str, Shares] = defaultdict(lambda: Shares(slow=SLOW))
         self._clock = clock
         self._works = {
             Kind.LISTING: listing.work,
@@ -59,6 +78,32 @@ class Working:
         if todo is not None and not todo.is_due(self._clock()):
             _log.info("%s of %s has to wait, or somebody is at it", todo.name, todo.sync_id)
             return
-        if todo is not None:
-            await self._works[todo.kind](store, todo)
+        if todo is not None and todo.kind is Kind.LISTING:
+            await self._works[todo.kind](store, todo)  # under a lease, one a tenant
+        elif todo is not None:
+            await self._in_turn(store, todo)
         await self._ending.end_if_landed(message.tenant_id, message.sync_id)
+
+    async def _in_turn(self, store: BusinessStore, todo: Todo) -> None:
+        """Do a piece once it is its tenant's turn, or leave it for later without a try."""
+        async with self._shares[todo.kind.queue].turn(todo.tenant_id) as has_come:
+            if not has_come:
+                await self._put_off(todo)
+                return
+            claimed = await self._claims.take(todo)
+            if claimed is None:
+                _log.info("%s of %s is somebody else's by now", todo.name, todo.sync_id)
+                return
+            try:
+                await self._works[todo.kind](store, claimed)
+            except Exception:
+                await self._claims.release(claimed)
+                raise
+
+    async def _put_off(self, todo: Todo) -> None:
+        delay = random.uniform(*PUT_OFF)  # noqa: S311 - spreads load
+        later = replace(todo, not_before=self._clock() + timedelta(seconds=delay))
+        # Noted, so that no sweep announces it before that; and where it was changed, it is in other hands.
+        with suppress(ConflictError):
+            await self._shelf.table.commit([settle(later, done=False)])
+            await self._landing.announce([todo], delay=delay)

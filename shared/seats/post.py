@@ -1,5 +1,7 @@
 """Jobs that come in over the public queue ``seat-jobs``."""
 
+import msgspec
+
 from shared.correlation import get_logger
 from shared.errors import StorekeeperError, UnavailableError
 from shared.messages import GivenUpError
@@ -40,7 +42,7 @@ class Post:
             await self._intake.accept(JobRequest(message.job_id, message.tenant_id, product, message.action, users))
         except UnavailableError as error:
             _log.warning("job %s is offered again later: %s", message.job_id, error)
-            await self._queue.send(message, delay=max(error.retry_after, LEAST_DELAY))
+            await self._queue.send_text(_text(message), delay=max(error.retry_after, LEAST_DELAY))
         except StorekeeperError as error:
             if error.status >= 500:
                 raise
@@ -55,6 +57,16 @@ class Post:
         if content is None:
             raise GivenUpError(f"there is no blob {message.users_blob}")
         return read_users(content)
+
+
+def _text(message: SeatJobMessage) -> str:
+    """A message in no more bytes than it came in: what fitted into the queue once fits into it again.
+
+    Names stand as they are, and not in ASCII; but for the two characters that XML, in which messages travel, has no way
+    to write, and that therefore came as escapes, too.
+    """
+    named = {name: value for name, value in msgspec.to_builtins(message).items() if value is not None}
+    return msgspec.json.encode(named).decode().replace("\ufffe", r"\ufffe").replace("\uffff", r"\uffff")
 
 
 def _why(error: StorekeeperError) -> str:

@@ -29,6 +29,8 @@ class SeatSweeper:
                 await self._sweep(tenant_id)
             except StorekeeperError as error:
                 _log.log(error.log_level, "seat jobs of tenant %s wait for the next sweep: %s", tenant_id, error)
+            except Exception:  # noqa: BLE001 - whatever is wrong with one tenant, the others are still looked after
+                _log.exception("the seat jobs of tenant %s could not be looked after", tenant_id)
 
     async def _sweep(self, tenant_id: str) -> None:
         async for product in self._turns.products(tenant_id):

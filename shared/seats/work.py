@@ -19,8 +19,8 @@ from shared.seats.filing import JobFiles
 from shared.seats.messages import BlockMessage
 from shared.seats.outcomes import Finding, bounded
 from shared.seats.record import Block, Job, Todo
-from shared.seats.shares import Shares
 from shared.seats.states import JobStatus, UserStatus
+from shared.shares import Shares
 from shared.storage.queues import Queue
 from shared.storage.transactions import ConflictError
 

@@ -1,26 +1,25 @@
 """Blobs: whole files, written in blocks that nobody sees until all of them are there."""
 
-import base64
 import re
-import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from shared.clock import Clock, utc_now
 from shared.errors import PayloadTooLargeError, UnavailableError
 from shared.storage.account import Account, storage_errors
+from shared.storage.uploads import OCTETS, UNVERIFIED, BlobChangedError, Upload, runs, settings
 
 if TYPE_CHECKING:
     from azure.storage.blob.aio import BlobClient, ContainerClient
 
-OCTETS = "application/octet-stream"
-
 SMALL = 512 * 1024
 """Bytes that are written in one request; more are better staged."""
+
+CHUNK = 4 * 1024 * 1024
+"""Bytes that are read of a blob at a time."""
 
 _CLOCK_ALLOWANCE = timedelta(minutes=5)
 """How far behind ours a clock of the service may be: addresses are good from so long ago on."""
@@ -33,6 +32,12 @@ class Blob:
     size: int
     content_type: str
     metadata: Mapping[str, str]
+    etag: str = ""
+
+    @property
+    def verified(self) -> bool:
+        """Whether it may be given out."""
+        return UNVERIFIED not in self.metadata
 
 
 class Container:
@@ -45,10 +50,15 @@ class Container:
         self._client: ContainerClient | None = None
 
     async def find(self, name: str) -> Blob | None:
-        """What is known of a blob, or None where there is none.
+        """What is known of a blob, or None where there is none that may be given out.
 
         :raises UnavailableError: the account is away.
         """
+        found = await self.look(name)
+        return found if found is not None and found.verified else None
+
+    async def look(self, name: str) -> Blob | None:
+        """As :meth:`find`, and a blob that is still to be verified too."""
         from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - loaded with the client
 
         async with self._connected() as client:
@@ -57,7 +67,7 @@ class Container:
             except ResourceNotFoundError as error:
                 self._miss(error)
                 return None
-        return Blob(found.size, found.content_settings.content_type or OCTETS, found.metadata or {})
+        return Blob(found.size, found.content_settings.content_type or OCTETS, found.metadata or {}, found.etag)
 
     async def put(
         self, name: str, content: bytes, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None
@@ -68,7 +78,7 @@ class Container:
         """
         async with self._connected() as client:
             await client.get_blob_client(name).upload_blob(
-                content, overwrite=True, metadata=dict(metadata or {}), content_settings=_settings(content_type)
+                content, overwrite=True, metadata=dict(metadata or {}), content_settings=settings(content_type)
             )
 
     async def read(self, name: str, limit: int) -> bytes | None:
@@ -90,9 +100,48 @@ class Container:
             raise PayloadTooLargeError(f"The blob {name} has more than {limit} bytes")
         return content
 
-    def upload(self, name: str) -> "Upload":
-        """A blob to be written in blocks."""
-        return Upload(self, name)
+    async def chunks(self, name: str, blob: Blob) -> AsyncIterator[bytes]:
+        """The content of a blob from its beginning, :data:`CHUNK` bytes at a time.
+
+        :raises BlobChangedError: it is no longer the one that was found.
+        :raises UnavailableError: the account is away.
+        """
+        for offset in range(0, blob.size, CHUNK):
+            async with self._unchanged(name, blob) as (client, condition):
+                length = min(CHUNK, blob.size - offset)
+                part = await (await client.download_blob(offset=offset, length=length, **condition)).readall()
+            yield part
+
+    async def confirm(self, name: str, blob: Blob, metadata: Mapping[str, str]) -> None:
+        """Have a blob given out from now on, whose content was found to be right. Raises as :meth:`chunks`."""
+        async with self._unchanged(name, blob) as (client, condition):
+            await client.set_blob_metadata(dict(metadata), **condition)
+
+    async def discard(self, name: str, blob: Blob) -> None:
+        """Delete a blob whose content was found to be wrong. Raises as :meth:`chunks`."""
+        async with self._unchanged(name, blob) as (client, condition):
+            await client.delete_blob(**condition)
+
+    def upload(self, name: str, version: str = "", blocks: Sequence[str] = ()) -> Upload:
+        """A blob to be written in blocks, after those that :meth:`staged` found of the same ``version``."""
+        return Upload(self, name, version, list(blocks))
+
+    async def staged(self, name: str, size: int) -> dict[str, list[str]]:
+        """The blocks of ``size`` bytes that earlier uploads staged of a blob, from its beginning without a gap.
+
+        By the :func:`version_mark` of what was uploaded.
+
+        :raises UnavailableError: the account is away.
+        """
+        from azure.core.exceptions import ResourceNotFoundError  # noqa: PLC0415 - loaded with the client
+
+        async with self._connected() as client:
+            try:
+                _, uncommitted = await client.get_blob_client(name).get_block_list("uncommitted")
+            except ResourceNotFoundError as error:
+                self._miss(error)
+                return {}
+        return runs({block.id: block.size for block in uncommitted}, size)
 
     async def address(self, name: str, lifetime: timedelta, *, file_name: str | None = None) -> str:
         """An address from which anyone may read this blob, and nothing else, for ``lifetime``.
@@ -132,6 +181,23 @@ class Container:
             self._client = None
 
     @asynccontextmanager
+    async def _unchanged(self, name: str, blob: Blob) -> "AsyncIterator[tuple[BlobClient, dict[str, Any]]]":
+        """The client of a blob, and the condition under which it is the one that was found."""
+        from azure.core import MatchConditions  # noqa: PLC0415 - loaded with the client
+        from azure.core.exceptions import (  # noqa: PLC0415 - loaded with the client
+            ResourceModifiedError,
+            ResourceNotFoundError,
+        )
+
+        async with self._connected() as client:
+            try:
+                condition = {"etag": blob.etag, "match_condition": MatchConditions.IfNotModified}
+                yield client.get_blob_client(name), condition
+            except (ResourceModifiedError, ResourceNotFoundError) as error:
+                self._miss(error)
+                raise BlobChangedError(name) from error
+
+    @asynccontextmanager
     async def _connected(self) -> "AsyncIterator[ContainerClient]":
         from azure.core.exceptions import (  # noqa: PLC0415 - loaded with the client
             ResourceExistsError,
@@ -151,71 +217,6 @@ class Container:
                     raise
                 self._client = None
                 raise UnavailableError("storage-blobs", f"the container {self.name} was gone; made anew") from error
-
-
-class BlocksLostError(Exception):
-    """Blocks that were staged are gone."""
-
-
-@dataclass(slots=True)
-class Upload:
-    """A blob in the making. Blocks that are never committed are seen by nobody, and the service drops them in a week.
-
-    Blocks have names of this upload alone, so that two who write one blob do not mix theirs.
-    """
-
-    container: Container
-    name: str
-    _prefix: str = field(default_factory=lambda: secrets.token_hex(8))
-    _blocks: list[str] = field(default_factory=list)
-
-    @property
-    def staged(self) -> int:
-        """How many blocks there are."""
-        return len(self._blocks)
-
-    async def stage(self, content: bytes) -> None:
-        """Add a block.
-
-        :raises UnavailableError: the account is away.
-        """
-        block = base64.b64encode(f"{self._prefix}-{len(self._blocks):06}".encode()).decode()
-        async with self._blob() as blob:
-            # As a stream: the client's transport sends bytes in one go, and a large block would hold up all else.
-            await blob.stage_block(block, BytesIO(content), length=len(content))
-        self._blocks.append(block)
-
-    async def commit(self, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None) -> None:
-        """Make of all blocks the blob, in place of what was there.
-
-        :raises BlocksLostError: somebody else committed this blob meanwhile, which discards all staged blocks.
-        :raises UnavailableError: the account is away; whether it was written is not known.
-        """
-        from azure.core.exceptions import HttpResponseError  # noqa: PLC0415 - loaded with the client
-        from azure.storage.blob import BlobBlock  # noqa: PLC0415 - loaded when first used
-
-        async with self._blob() as blob:
-            try:
-                await blob.commit_block_list(
-                    [BlobBlock(block) for block in self._blocks],
-                    metadata=dict(metadata or {}),
-                    content_settings=_settings(content_type),
-                )
-            except HttpResponseError as error:
-                if getattr(error, "error_code", None) == "InvalidBlockList":
-                    raise BlocksLostError(self.name) from error
-                raise
-
-    @asynccontextmanager
-    async def _blob(self) -> "AsyncIterator[BlobClient]":
-        async with self.container._connected() as client:  # noqa: SLF001 - the other half of one class
-            yield client.get_blob_client(self.name)
-
-
-def _settings(content_type: str) -> Any:
-    from azure.storage.blob import ContentSettings  # noqa: PLC0415 - loaded when first used
-
-    return ContentSettings(content_type=content_type)
 
 
 def _is_container_missing(error: Exception) -> bool:

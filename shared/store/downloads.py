@@ -27,6 +27,7 @@ MAX_REDIRECTS = 3
 _TIMEOUTS = {"connect": CONNECT_TIMEOUT, "read": SILENCE, "write": SILENCE}
 _EXPIRED = frozenset({401, 403, 404, 410})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{1,200}"')
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)")
 
 
@@ -38,7 +39,7 @@ class Download:
     """A file that is being read.
 
     ``size`` is the whole file's, in bytes, where the server says it. ``offset`` is where the bytes begin: 0 if the
-    server did not heed the one that was asked for.
+    server did not heed the one that was asked for. ``etag`` is a strong one, which differs where any byte does.
     """
 
     def __init__(self, response: "httpx.Response", path: str, size: int | None, offset: int) -> None:
@@ -47,6 +48,8 @@ class Download:
         self.size = size
         self.offset = offset
         self.content_type: str | None = response.headers.get("Content-Type")
+        etag = response.headers.get("ETag", "")
+        self.etag: str | None = etag if _STRONG_ETAG.fullmatch(etag) else None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The bytes from ``offset`` to the end, as they arrive; once.
@@ -69,8 +72,10 @@ class Downloads:
         self._connections = Connections(concurrency)
 
     @asynccontextmanager
-    async def open(self, url: str, *, offset: int = 0) -> AsyncIterator[Download]:
-        """Begin to read the file at ``url`` from ``offset`` on. Only https, at most 3 redirects, no credentials.
+    async def open(self, url: str, *, offset: int = 0, etag: str | None = None) -> AsyncIterator[Download]:
+        """Begin to read the file at ``url`` from ``offset`` on; from its beginning, where ``etag`` is not its own.
+
+        Only https, at most 3 redirects, no credentials.
 
         :raises AddressExpiredError: the address no longer gives the file.
         :raises StoreUnknownError: anything else that is not the file; ``retry_after`` where the server named a time.
@@ -78,7 +83,7 @@ class Downloads:
         connection = await self._connections.take()
         under_way = True
         try:
-            response, path = await _begin(connection, url, offset)
+            response, path = await _begin(connection, url, offset, etag)
             try:
                 yield _download(response, path, offset)
             finally:
@@ -92,11 +97,13 @@ class Downloads:
         await self._connections.close()
 
 
-async def _begin(connection: "httpx.AsyncHTTPTransport", url: str, offset: int) -> "tuple[httpx.Response, str]":
+async def _begin(
+    connection: "httpx.AsyncHTTPTransport", url: str, offset: int, etag: str | None
+) -> "tuple[httpx.Response, str]":
     """The first answer that is no redirect, and its path."""
     for _ in range(1 + MAX_REDIRECTS):
         parts = _split(url)
-        response = await _get(connection, parts, offset)
+        response = await _get(connection, parts, offset, etag)
         if response.status_code == 416 and offset:
             # There is nothing at the offset: the file is another one by now, or it was read to its end.
             await response.aclose()
@@ -108,12 +115,16 @@ async def _begin(connection: "httpx.AsyncHTTPTransport", url: str, offset: int) 
     raise StoreUnknownError(_answer(parts.path, response, "too many redirects"))
 
 
-async def _get(connection: "httpx.AsyncHTTPTransport", parts: SplitResult, offset: int) -> "httpx.Response":
+async def _get(
+    connection: "httpx.AsyncHTTPTransport", parts: SplitResult, offset: int, etag: str | None = None
+) -> "httpx.Response":
     import httpx  # noqa: PLC0415 - loaded when the Store is first called
 
     headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
+        if etag:
+            headers["If-Range"] = etag
     target = parts.path or "/"
     if parts.query:
         target += f"?{parts.query}"

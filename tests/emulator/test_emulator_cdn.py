@@ -252,6 +252,17 @@ async def test_a_file_that_ends_too_early(world: World, contoso: Tenant, control
     assert short.content == whole.content[:1000]
 
 
+async def test_a_download_that_is_slow(world: World, contoso: Tenant, control: Control) -> None:
+    url = await address(contoso, 1_000_000)
+    await control.disturb_downloads(bytesPerSecond=5_000_000)
+    began = time.monotonic()
+
+    slow = await world.http.get(url)
+
+    assert time.monotonic() - began >= 0.2
+    assert slow.content == (await world.http.get(url)).content
+
+
 async def test_disturbances_strike_the_paths_they_name(world: World, contoso: Tenant, control: Control) -> None:
     url, other = await address(contoso), await address(contoso)
     await control.disturb_downloads(corrupt=True, path=re.escape(httpx.URL(url).path.removeprefix("/cdn/")))

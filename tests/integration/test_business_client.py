@@ -44,11 +44,10 @@ type Stores = dict[str, BusinessStore]
 async def stores(wiring: Wiring, control: Control) -> AsyncIterator[Stores]:
     """A client of each tenant, by the tenant's name, none of which a test before this one has throttled."""
     names = {tenant["tenantId"]: tenant["name"] for tenant in await control.business_tenants()}
-    url = wiring.settings.store_business_url
-    transports = {identity: Transport(url, CONCURRENCY) for identity in wiring.settings.business_tenants}
-    yield {
-        names[identity.tenant_id]: BusinessStore(identity, way, wiring.entra) for identity, way in transports.items()
-    }
+    settings, entra = wiring.core.settings, wiring.core.entra
+    url = settings.store_business_url
+    transports = {identity: Transport(url, CONCURRENCY) for identity in settings.business_tenants}
+    yield {names[identity.tenant_id]: BusinessStore(identity, way, entra) for identity, way in transports.items()}
     for transport in transports.values():
         await transport.close()
 

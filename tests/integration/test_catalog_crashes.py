@@ -34,7 +34,7 @@ async def account(wiring: Wiring, tmp_path_factory: pytest.TempPathFactory) -> A
     """A storage account of this module's own."""
     async with azurite.running(log=tmp_path_factory.mktemp("catalog") / "azurite.log") as server:
         connection_string = server.connection_string
-        account = Account(StorageAccount(Secret(connection_string), None), wiring._storage_identity)
+        account = Account(StorageAccount(Secret(connection_string), None), wiring.core.storage_identity)
         yield account, Storage(connection_string)
         await account.close()
 
@@ -76,6 +76,7 @@ async def test_a_pass_survives_its_host(
         await app.server.kill()
     await control.calm()
     await account[1].free_leases("catalog")
+    await catalogue.forget_claims()
 
     async with started(stack, "catalog-again", settings) as app:
         assert (await state(app, operator, address))["status"] == "running"

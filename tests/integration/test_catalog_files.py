@@ -10,8 +10,12 @@ from local.control import Control
 from shared.catalog.downloader import VERIFICATIONS
 from shared.catalog.files import PACKAGES, every_package, package_name
 from shared.catalog.messages import DOWNLOADS_QUEUE
+from shared.catalog.reading import Filters
+from shared.catalog.schedule import ATTEMPTS
+from shared.catalog.transfer import BLOCK
 from shared.catalog.work import State
-from shared.storage.blobs import BlocksLostError
+from shared.storage.blobs import Blob, Container
+from shared.storage.uploads import BlobChangedError, BlocksLostError, version_mark
 from shared.store.models.business import ProductKey, ProductPackageSet
 from tests.support.app import unique
 from tests.support.cataloguing import Cataloguing, Open, Sent, as_json, keys_of
@@ -21,6 +25,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 BIG = 9 * 1024 * 1024
 """Bytes of a package that takes more than two blocks."""
+
+LONG = 6 * BLOCK
+"""Bytes of a package that takes long."""
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ async def changed(catalogue: Cataloguing) -> ProductKey:
     return key
 
 
-async def big_product(catalogue: Cataloguing, **options: object) -> ProductKey:
+async def big_product(catalogue: Cataloguing, size: int = BIG, **options: object) -> ProductKey:
     """A new offline product with one big package; taken back by :func:`removed`, so that other tests do not meet it."""
     (key,) = keys_of(
         await catalogue.control.add_business_products(
@@ -48,7 +55,7 @@ async def big_product(catalogue: Cataloguing, **options: object) -> ProductKey:
             1,
             licenseType="offline",
             packagesPerProduct=1,
-            packageSize=BIG,
+            packageSize=size,
             images=False,
             **options,
         )
@@ -194,6 +201,111 @@ class TestTheContent:
         await removed(catalogue, key)
 
 
+class TestLongDownloads:
+    """One that takes longer than a worker has, or than it lives, is gone on with and not begun anew."""
+
+    @pytest.mark.parametrize("hashed", [True, False])
+    async def test_a_file_that_takes_many_runs(
+        self, catalogue: Cataloguing, control: Control, monkeypatch: pytest.MonkeyPatch, hashed: bool
+    ) -> None:
+        key = await big_product(catalogue, size=LONG, hashed=hashed)
+        await control.disturb_downloads(path="packages/pkg-", bytesPerSecond=LONG // 2, times=100)
+        monkeypatch.setattr("shared.catalog.bringing.BUDGET", 0.9)
+        since = await control.last_seen()
+
+        sync = await catalogue.sync()
+
+        # In none of these runs there was time for half of it; and no more were needed than it is long.
+        assert (sync.state, sync.tally.failed, sync.tally.problems) == (State.COMPLETED, 0, 0)
+        first, *others = await control.requests(service="cdn", path="/packages/pkg-", since=since)
+        assert first["status"] == 200
+        assert 2 <= len(others) <= ATTEMPTS
+        assert {each["status"] for each in others} == {206}
+        await catalogue.equals_truth()
+        await removed(catalogue, key)
+
+    async def test_a_worker_that_dies_over_one_is_followed_where_it_was(
+        self, catalogue: Cataloguing, control: Control
+    ) -> None:
+        key = await big_product(catalogue, size=LONG, hashed=True)
+        await control.disturb_downloads(path="packages/pkg-", bytesPerSecond=LONG // 2)
+        await catalogue.starting.start([catalogue.tenant_id])
+        await catalogue.run(until=is_download)
+        await catalogue.crash(1.5)
+        (package, *_) = await names(catalogue, key)
+        (staged,) = (await catalogue.containers[PACKAGES].staged(package, BLOCK)).values()
+        assert staged
+        assert await catalogue.containers[PACKAGES].look(package) is None
+        since = await control.last_seen()
+
+        await catalogue.swept()
+
+        requests = await control.requests(service="cdn", path="/packages/pkg-", since=since)
+        assert [each["status"] for each in requests] == [206]
+        await catalogue.equals_truth()
+        await removed(catalogue, key)
+
+    async def test_one_whose_worker_dies_over_the_last_look_is_looked_at_again(
+        self, catalogue: Cataloguing, control: Control, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It is there as a whole, and given out to nobody until it is known to be right."""
+        key = await big_product(catalogue, size=LONG, hashed=True)
+        await control.disturb_downloads(path="packages/pkg-", bytesPerSecond=LONG // 2)
+        started = await catalogue.starting.start([catalogue.tenant_id])
+        await catalogue.run(until=is_download)
+        await catalogue.crash(1.5)
+        with monkeypatch.context() as dying:
+            dying.setattr("shared.catalog.transfer.certify", dead)
+            with pytest.raises(Dead):
+                await catalogue.swept()
+        catalogue.sent.clear()
+        (package, *_) = await names(catalogue, key)
+        made = await catalogue.containers[PACKAGES].look(package)
+        assert made
+        assert made.size == LONG
+        assert await catalogue.containers[PACKAGES].find(package) is None
+        product = await catalogue.reading.product(catalogue.tenant_id, key)
+        held = await catalogue.reading.held_packages(catalogue.tenant_id, product)
+        assert not any(each.startswith("pkg-") for each in held)
+        since = await control.last_seen()
+
+        await catalogue.swept()
+
+        assert (await catalogue.found(started.sync_id)).state is State.COMPLETED
+        assert await control.count(service="cdn", since=since) == 0
+        await catalogue.equals_truth()
+        await removed(catalogue, key)
+
+
+class Dead(BaseException):
+    """A process ends here."""
+
+
+async def dead(*_: object) -> None:
+    raise Dead
+
+
+async def test_images_are_shown_once_they_are_held(opened: Open) -> None:
+    """An address of what is not there yet would show nobody anything."""
+    catalogue = await opened("northwind", languages=("en-us",))
+    await catalogue.starting.start([catalogue.tenant_id])
+    await catalogue.run(until=is_download)
+    key, product = next(iter((await catalogue.held()).items()))
+    images = product.content.localized["en-us"].images
+    assert images
+    early = await catalogue.reading.product(catalogue.tenant_id, key)
+    (listed, *_) = (await catalogue.reading.page(catalogue.tenant_id, Filters(), 1)).products
+    assert early.content.localized["en-us"].images == ()
+    assert listed.logo
+    assert await catalogue.reading.artwork_addresses([listed.logo]) == {}
+
+    await catalogue.run()
+
+    shown = await catalogue.reading.product(catalogue.tenant_id, key)
+    assert shown.content.localized["en-us"].images == images
+    assert set(await catalogue.reading.artwork_addresses([listed.logo])) == {listed.logo}
+
+
 class TestOnce:
     """What is held is not downloaded again."""
 
@@ -228,6 +340,48 @@ class TestOnce:
             await second.commit()
 
         assert await container.read(name, 100) == b"the same bytes"
+
+    async def test_two_who_look_at_one_file_at_once(self, catalogue: Cataloguing) -> None:
+        """Whoever comes second finds it changed: neither gives out, nor deletes, what another has judged."""
+        container, name = catalogue.containers["packages"], unique("file")
+        upload = container.upload(name)
+        await upload.stage(b"some bytes")
+        await upload.commit(verified=False)
+        found = await container.look(name)
+        assert found
+        assert await container.find(name) is None
+
+        await container.confirm(name, found, {"sha256": "of the first"})
+
+        for late in (container.confirm(name, found, {}), container.discard(name, found), _read(container, name, found)):
+            with pytest.raises(BlobChangedError):
+                await late
+        held = await container.find(name)
+        assert held
+        assert held.metadata == {"sha256": "of the first"}
+
+    async def test_what_was_staged_of_one_version_is_found_as_far_as_nothing_is_missing(
+        self, catalogue: Cataloguing
+    ) -> None:
+        container, name = catalogue.containers["packages"], unique("file")
+        first, other = container.upload(name, "v1"), container.upload(name, "v2")
+        for upload, content in ((first, b"aa"), (first, b"bb"), (other, b"cc"), (first, b"d"), (first, b"ee")):
+            await upload.stage(content)
+
+        staged = await container.staged(name, 2)
+        again = container.upload(name, "v1", staged[version_mark("v1")])
+        await again.stage(b"ff")
+        await again.commit()
+
+        assert {mark: len(blocks) for mark, blocks in staged.items()} == {version_mark("v1"): 2, version_mark("v2"): 1}
+        assert await container.read(name, 100) == b"aabbff"
+        assert await container.staged(name, 2) == {}
+        assert await container.staged(unique("none"), 2) == {}
+
+
+async def _read(container: Container, name: str, blob: Blob) -> None:
+    async for _ in container.chunks(name, blob):
+        pass
 
 
 async def removed(catalogue: Cataloguing, key: ProductKey) -> None:

@@ -10,8 +10,10 @@ import pytest
 from local.control import Control
 from shared.catalog import bringing, missing, pieces
 from shared.catalog.messages import DOWNLOADS_QUEUE, PIECES_QUEUE
+from shared.catalog.pieces import Piece
 from shared.catalog.record import Product, to_row
 from shared.catalog.work import State
+from shared.errors import UnavailableError
 from shared.storage.tables import Table
 from shared.storage.transactions import ConflictError, Operation
 from shared.store.models.business import InventoryStatus, ProductKey
@@ -26,10 +28,7 @@ SILENT = {"latencyMs": 20_000}
 async def test_a_listing_that_cannot_be_written_fails_its_pass_and_keeps_nobody_from_the_next(
     catalogue: Cataloguing, control: Control
 ) -> None:
-    entry = next(iter((await catalogue.truth()).values()))["entry"]
-    names = ({"productId": f"{number:01000}", "skuId": "0010"} for number in range(100))
-    listing = {"inventoryEntries": [{**entry, "productKey": name} for name in names]}
-    await control.disturb("business", {"status": 200, "body": listing}, path=INVENTORY)
+    await lists(catalogue, ["9" * 70_000])
 
     sync = await catalogue.sync()
 
@@ -37,6 +36,52 @@ async def test_a_listing_that_cannot_be_written_fails_its_pass_and_keeps_nobody_
     assert "unforeseen" in sync.reason
     await control.calm()
     assert (await catalogue.sync()).state is State.COMPLETED
+
+
+class Stumbling(Table):
+    """A table that is away for a moment, in the midst of a page."""
+
+    left = 5
+
+    async def commit(self, operations: Sequence[Operation]) -> list[str]:
+        self.left -= 1
+        if not self.left:
+            raise UnavailableError("storage-tables", "is away")
+        return await super().commit(operations)
+
+
+async def test_a_page_of_more_than_was_asked_for_is_written_in_portions(catalogue: Cataloguing) -> None:
+    ids = [f"9{number:011}" for number in range(6_000)]
+    await lists(catalogue, ids)
+    catalogue.shelf.table = Stumbling(catalogue.shelf.table._account, catalogue.name)
+    started = await catalogue.starting.start([catalogue.tenant_id], full=True)
+
+    message = catalogue.sent.pop(0).message
+    with pytest.raises(UnavailableError):
+        await catalogue.worker().carry_out(message)
+    sync = await catalogue.found(started.sync_id)
+    assert 0 < sync.tally.seen < len(ids)
+    assert not sync.listed
+
+    await catalogue.worker().carry_out(message)
+
+    sync = await catalogue.found(started.sync_id)
+    assert (sync.listed, sync.tally.seen) == (True, len(ids))
+    pieces = [
+        await catalogue.shelf.todo(catalogue.tenant_id, started.sync_id, sent.message.todo)
+        for sent in catalogue.sent
+        if sent.queue == PIECES_QUEUE
+    ]
+    wanted = [each for todo in pieces if todo for each in msgspec.json.decode(todo.payload, type=Piece).wanted]
+    assert sorted(each.entry.product_key.product_id for each in wanted) == ids
+
+
+async def lists(catalogue: Cataloguing, ids: Sequence[str]) -> None:
+    """Have the Store list these products on one page, whatever it was asked for."""
+    entry = next(iter((await catalogue.truth()).values()))["entry"]
+    entries = [{**entry, "productKey": {"productId": each, "skuId": "0010"}} for each in ids]
+    body = {"inventoryEntries": entries}
+    await catalogue.control.disturb("business", {"status": 200, "body": body}, path=INVENTORY)
 
 
 class Forgetful(Table):
@@ -53,7 +98,7 @@ class Forgetful(Table):
 
 
 async def test_a_pass_whose_beginning_was_answered_to_nobody_runs_at_once(catalogue: Cataloguing) -> None:
-    table, catalogue.shelf.table = catalogue.shelf.table, Forgetful(catalogue.wiring._account, catalogue.name)
+    table, catalogue.shelf.table = catalogue.shelf.table, Forgetful(catalogue.wiring.core.account, catalogue.name)
     started = await catalogue.starting.start([catalogue.tenant_id])
     catalogue.shelf.table = table
 

@@ -10,19 +10,21 @@ import msgspec
 import pytest
 
 from local.control import Control
+from shared.catalog.claims import Claims
 from shared.catalog.content import Content
 from shared.catalog.landing import Landed, settle
 from shared.catalog.listing import CHANGES_TAKE
-from shared.catalog.messages import DOWNLOADS_QUEUE, PASSES_QUEUE, PIECES_QUEUE
+from shared.catalog.messages import DOWNLOADS_QUEUE, PASSES_QUEUE, PIECES_QUEUE, WorkMessage
 from shared.catalog.record import Product, to_row
-from shared.catalog.work import Kind, State, Tally
-from shared.errors import StateConflictError
+from shared.catalog.work import MAX_CLAIMS, Kind, State, Tally
+from shared.errors import StateConflictError, UnavailableError
 from shared.messages import GivenUpError
 from shared.storage.transactions import Operation
 from shared.store.models.business import InventoryStatus, ProductKey
 from shared.store.wire_time import ticks
 from tests.support.app import Storage
-from tests.support.cataloguing import Cataloguing, Open, as_json, keys_of
+from tests.support.cataloguing import Cataloguing, Open, as_json, keys_of, tenant_id
+from tests.support.polling import eventually
 
 # A worker that dies leaves connections open that nobody closes: that is what is played here.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -465,19 +467,122 @@ class TestLanding:
         assert not await catalogue.shelf.has_todos(catalogue.tenant_id, started.sync_id)
 
 
+SLOTS = 8
+"""Messages of one queue that a process works on at once."""
+
+
 class TestTenants:
     """Each tenant has its own passes, limits and failures."""
 
-    async def test_one_that_is_throttled_holds_up_no_other(self, opened: Open, control: Control) -> None:
-        slow, quick = await opened("fabrikam"), await opened("northwind")
-        await slow.starting.start([slow.tenant_id])
+    @pytest.mark.parametrize("trouble", [{"latencyMs": 20_000}, {"status": 429, "retryAfter": 15}])
+    async def test_one_that_is_slow_or_throttled_holds_up_no_other(
+        self, opened: Open, control: Control, monkeypatch: pytest.MonkeyPatch, trouble: dict[str, int]
+    ) -> None:
+        """They share one process, which has room for fewer messages than the one tenant alone has."""
+        catalogue = await opened("fabrikam", languages=("en-us",))
+        other = await tenant_id(control, "northwind")
+        theirs = {each["productKey"]["productId"] for each in await control.business_products(other)}
+        ids = {key.product_id for key in await catalogue.truth()} - theirs
+        monkeypatch.setattr("shared.catalog.listing.MAX_PRODUCTS", 5)
+        monkeypatch.setattr("shared.catalog.working.SLOW", 1.0)
+        monkeypatch.setattr("shared.catalog.working.PUT_OFF", (0.5, 1.5))
+        await control.disturb("business", trouble, path=f"/({'|'.join(ids)})/")
+        slow = await catalogue.starting.start([catalogue.tenant_id])
+        await catalogue.run(until=lambda sent: sent.queue == PIECES_QUEUE)
+        assert len(catalogue.sent) > SLOTS
+        quick = await catalogue.starting.start([other])
+
+        async def ended() -> bool:
+            (sync,) = await catalogue.starting.find([other], quick.sync_id)
+            return sync.state is State.COMPLETED
+
+        async with catalogue.hosted(SLOTS):
+            await eventually(ended, 15)
+
+        assert (await catalogue.found(slow.sync_id)).state is State.RUNNING
+
+    async def test_a_listing_that_is_throttled_waits_for_as_long_as_the_store_says(
+        self, catalogue: Cataloguing, control: Control
+    ) -> None:
+        await catalogue.starting.start([catalogue.tenant_id])
         await control.disturb("business", {"status": 429, "retryAfter": 3600}, times=1)
-        await slow.worker().carry_out(slow.sent.pop().message)
 
-        assert (await quick.sync()).state is State.COMPLETED
+        await catalogue.worker().carry_out(catalogue.sent.pop().message)
 
-        (waiting,) = slow.sent
-        assert waiting.visible_on - slow.clock() > timedelta(minutes=55)
-        (todo,) = await slow.shelf.todos(slow.tenant_id, waiting.message.sync_id)
+        (waiting,) = catalogue.sent
+        assert waiting.visible_on - catalogue.clock() > timedelta(minutes=55)
+        (todo,) = await catalogue.shelf.todos(catalogue.tenant_id, waiting.message.sync_id)
         assert todo.kind is Kind.LISTING
-        assert "429" in (await slow.found(waiting.message.sync_id)).reason
+        assert "429" in (await catalogue.found(waiting.message.sync_id)).reason
+
+
+class TestClaims:
+    """A message that comes twice does not double the work."""
+
+    async def test_who_comes_while_somebody_is_at_a_piece_does_nothing(
+        self, catalogue: Cataloguing, control: Control
+    ) -> None:
+        started = await catalogue.starting.start([catalogue.tenant_id])
+        await catalogue.run(until=lambda sent: sent.queue == PIECES_QUEUE)
+        message = catalogue.sent.pop(0).message
+        await control.disturb("business", {"latencyMs": 200}, path="/Products/")
+        since = await control.last_seen()
+        first = asyncio.create_task(catalogue.worker().carry_out(message))
+        await eventually(lambda: _is_claimed(catalogue, message))
+
+        await catalogue.worker().carry_out(message)
+        await first
+
+        asked = [each["path"] for each in await control.requests(service="business", path=DETAILS, since=since)]
+        assert asked
+        assert len(asked) == len(set(asked))
+        await catalogue.run()
+        assert (await catalogue.found(started.sync_id)).state is State.COMPLETED
+
+    @pytest.mark.parametrize("queue", [PIECES_QUEUE, DOWNLOADS_QUEUE])
+    async def test_a_piece_that_every_worker_dies_over_does_not_keep_its_pass_from_an_end(
+        self, catalogue: Cataloguing, queue: str
+    ) -> None:
+        started = await catalogue.starting.start([catalogue.tenant_id])
+        await catalogue.run(until=concerns(queue))
+        message = next(each.message for each in catalogue.sent if each.queue == queue)
+        for _ in range(MAX_CLAIMS):
+            todo = await catalogue.shelf.todo(message.tenant_id, message.sync_id, message.todo)
+            assert todo
+            assert todo.is_due(catalogue.clock())
+            assert await Claims(catalogue.shelf, clock=catalogue.clock).take(todo)
+            catalogue.offset += timedelta(minutes=2)
+
+        await catalogue.run()
+
+        sync = await catalogue.found(started.sync_id)
+        assert sync.state is State.COMPLETED_WITH_FAILURES
+        reasons = {each.reason for product in (await catalogue.held()).values() for each in product.problems}
+        assert any("died" in reason for reason in reasons)
+        await catalogue.sync()
+        await catalogue.equals_truth()
+
+    async def test_one_who_could_not_write_leaves_the_piece_to_the_next_message(
+        self, catalogue: Cataloguing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await catalogue.starting.start([catalogue.tenant_id])
+        await catalogue.run(until=lambda sent: sent.queue == PIECES_QUEUE)
+        message = catalogue.sent[0].message
+        with monkeypatch.context() as away:
+            away.setattr(catalogue.landing, "land", _away)
+            with pytest.raises(UnavailableError):
+                await catalogue.worker().carry_out(message)
+
+        todo = await catalogue.shelf.todo(message.tenant_id, message.sync_id, message.todo)
+
+        assert todo
+        assert todo.is_due(catalogue.clock())
+
+
+async def _is_claimed(catalogue: Cataloguing, message: WorkMessage) -> bool:
+    todo = await catalogue.shelf.todo(message.tenant_id, message.sync_id, message.todo)
+    return todo is not None and not todo.is_due(catalogue.clock())
+
+
+async def _away(*_: object, **__: object) -> None:
+    raise UnavailableError("storage-tables", "is away")

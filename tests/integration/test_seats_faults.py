@@ -1,7 +1,7 @@
 """Jobs on bad days: some fails, the Store is busy or breaks off, workers die; nothing is lost, nothing doubled."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack
 
 import pytest
@@ -11,17 +11,29 @@ from shared.seats.calls import SeatCalls
 from shared.seats.course import WINDOW
 from shared.seats.filing import JobFiles
 from shared.seats.record import Block
-from shared.seats.shares import MOST_WHILE_SLOW, SLOW, Shares
 from shared.seats.states import Action, JobStatus, UserStatus
+from shared.seats.sweeper import SeatSweeper
 from shared.seats.turns import Turns
 from shared.seats.work import MAX_TRIES, PUT_OFF, Blocks
+from shared.shares import MOST_WHILE_SLOW, SLOW, Shares
 from shared.storage.tables import Table
 from shared.storage.transactions import Operation
+from shared.store.models.business import ProductKey
 from shared.wiring import Wiring
 from tests.support.environ import settings
 from tests.support.seating import Seating, StillQueue, a_tenant
 
 BULK = "/Seats$"
+
+
+class Torn(Turns):
+    """Turns of which one tenant's cannot be read."""
+
+    async def products(self, tenant_id: str) -> AsyncIterator[ProductKey]:
+        if tenant_id == "torn":
+            raise KeyError(tenant_id)
+        async for product in super().products(tenant_id):
+            yield product
 
 
 class Killed(BaseException):
@@ -65,7 +77,7 @@ class MortalSeating(Seating):
             async def send(self, message: object, *, time_to_live: int | None = None, delay: float = 0) -> None:
                 await world.death.over(lambda: StillQueue.send(self, message, delay=delay))
 
-        account = self.wiring._account
+        account = self.wiring.core.account
         self.files = JobFiles(MortalTable(account, self.jobs_table.name))
         self.turns = Turns(MortalTable(account, self.turns_table.name))
         self.turns_queue = MortalQueue(self.wiring, self.turns_queue.name)
@@ -252,9 +264,18 @@ class TestAnUnwillingStore:
 
         assert (await seating.results.state(job.job_id)).succeeded == 500
 
+    async def test_a_tenant_whose_turns_cannot_be_read_is_alone_with_that(self, seating: Seating) -> None:
+        await seating.accepted(await seating.product(), seating.tenant.users(1))
+        seating.turns_queue.messages.clear()
+        sweeper = SeatSweeper(["torn", seating.tenant.tenant_id], Torn(seating.turns_table), seating.turns_queue)
+
+        await sweeper.sweep()
+
+        assert seating.turns_queue.messages
+
     async def test_a_tenant_that_is_not_configured_any_more_is_waited_for(self, seating: Seating) -> None:
         job = await seating.accepted(await seating.product(), seating.tenant.users(30))
-        gone = SeatCalls(Wiring(settings()).business, 25, 4)
+        gone = SeatCalls(Wiring(settings()).store.business, 25, 4)
         blocks = Blocks(seating.files, gone, seating.blocks_queue, Shares())
         await seating.step(seating.course(blocks=blocks))
 

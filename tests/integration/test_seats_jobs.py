@@ -1,18 +1,21 @@
 """Jobs are carried out: what each user comes to, what the Store is asked, what is told in the end."""
 
 import asyncio
+import json
 
 import pytest
 
 from local.control import Control
 from shared.errors import NotFoundError, StateConflictError, UnavailableError, UnprocessableError
+from shared.messages import decode_message
 from shared.seats.messages import SeatJobMessage
 from shared.seats.post import CONTAINER, Post
 from shared.seats.states import Action, JobStatus, UserStatus
 from shared.storage.blobs import Container
+from shared.storage.queues import Queue
 from shared.store.models.business import ProductKey
 from shared.wiring import Wiring
-from tests.support.app import unique
+from tests.support.app import Storage, unique
 from tests.support.seating import Seating, StillQueue, a_tenant
 
 
@@ -192,7 +195,7 @@ class TestThePost:
         self, seating: Seating, control: Control
     ) -> None:
         queue = StillQueue(seating.wiring, f"{seating.name}-jobs")
-        post = Post(seating.intake, Container(seating.wiring._account, CONTAINER), queue)
+        post = Post(seating.intake, Container(seating.wiring.core.account, CONTAINER), queue)
         product = await seating.product()
         message = SeatJobMessage(
             1,
@@ -211,8 +214,34 @@ class TestThePost:
         seating.forget_pauses()
         await post.take(message)
 
-        assert away[0] == [message]
+        assert [decode_message(str(text).encode(), SeatJobMessage) for text in away[0]] == [message]
         assert away[1][0] > 250
         assert away[2] is None
         assert len(queue.messages) == 1
         assert (await seating.results.state(message.job_id)).job.total == 3
+
+    async def test_one_that_just_fits_into_the_queue_fits_again(
+        self, seating: Seating, control: Control, storage: Storage
+    ) -> None:
+        account = seating.wiring.core.account
+        queue, real = StillQueue(seating.wiring, f"{seating.name}-jobs"), Queue(account, f"{seating.name}-jobs")
+        post = Post(seating.intake, Container(account, CONTAINER), queue)
+        product = await seating.product()
+        facts = {
+            "version": 1,
+            "jobId": unique("job"),
+            "tenantId": seating.tenant.tenant_id,
+            "productId": product.product_id,
+            "skuId": product.sku_id,
+            "action": "assign",
+            "users": [f"{'ж' * 40}{number:04}@{seating.tenant.domain}" for number in range(590)],
+        }
+        body = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
+        assert len(body.encode()) > 60_000
+        await real.send_text(body)
+        await control.disturb("business", {"status": 503, "retryAfter": 30})
+
+        await post.take(decode_message(body.encode(), SeatJobMessage))
+
+        await real.send_text(str(*queue.messages))
+        assert await storage.messages(real.name) == [body, body]

@@ -5,8 +5,10 @@ import base64
 import gc
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,7 +22,7 @@ from shared.catalog.downloader import Downloader
 from shared.catalog.ending import Ending
 from shared.catalog.fetching import Fetching
 from shared.catalog.files import ARTWORK, PACKAGES, artwork_name, every_package, package_name
-from shared.catalog.landing import Landing
+from shared.catalog.landing import Landing, settle
 from shared.catalog.listing import Listing
 from shared.catalog.messages import DOWNLOADS_QUEUE, PASSES_QUEUE, PIECES_QUEUE, WorkMessage
 from shared.catalog.missing import Missing
@@ -67,7 +69,7 @@ class StillQueue(Queue):
     """A queue of this process: its messages lie still until a test takes them."""
 
     def __init__(self, wiring: Wiring, name: str, sent: list[Sent], clock: Callable[[], datetime]) -> None:
-        super().__init__(wiring._account, name)
+        super().__init__(wiring.core.account, name)
         self._sent, self._clock = sent, clock
 
     async def send(self, message: object, *, time_to_live: int | None = None, delay: float = 0) -> None:
@@ -91,7 +93,7 @@ class Cataloguing:
     sent: list[Sent] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        account = self.account or self.wiring._account
+        account = self.account or self.wiring.core.account
         self.shelf = Shelf(Table(account, self.name))
         self.events_queue = Queue(account, f"{self.name}-events")
         prefix = f"{self.name}-" if self.prefix is None else self.prefix
@@ -102,15 +104,15 @@ class Cataloguing:
         }
         self.landing = Landing(self.shelf, queues, clock=self.clock)
         self.ending = Ending(self.shelf, Events(self.events_queue), clock=self.clock)
-        self.reading = Reading(self.shelf, self.wiring._license_sealer, self.containers)
+        self.reading = Reading(self.shelf, self.wiring.catalog.license_sealer, self.containers)
         self._connect()
 
     def _connect(self) -> None:
-        identity = next(each for each in self.wiring.settings.business_tenants if each.tenant_id == self.tenant_id)
-        self.transport, self.downloads = Transport(self.wiring.settings.store_business_url, 32), Downloads(20)
+        identity = next(each for each in self.wiring.core.settings.business_tenants if each.tenant_id == self.tenant_id)
+        self.transport, self.downloads = Transport(self.wiring.core.settings.store_business_url, 32), Downloads(20)
         # The Store's pauses pass by this world's clock.
         self.store = BusinessStore(
-            identity, self.transport, self.wiring.entra, clock=self.clock, monotonic=self.monotonic
+            identity, self.transport, self.wiring.core.entra, clock=self.clock, monotonic=self.monotonic
         )
 
     @property
@@ -135,9 +137,10 @@ class Cataloguing:
     def worker(self) -> Working:
         """A worker with nothing in its memory, as in an instance of its own."""
         shelf, landing, clock = self.shelf, self.landing, self.clock
-        fetching = Fetching(self.wiring._license_sealer)
+        fetching = Fetching(self.wiring.catalog.license_sealer)
         return Working(
             shelf,
+            landing,
             self._store_of,
             Listing(shelf, landing, Leases(shelf.table, timedelta(seconds=20), clock=clock), clock=clock),
             Pieces(shelf, landing, fetching, 32, clock=clock),
@@ -148,7 +151,7 @@ class Cataloguing:
         )
 
     def _store_of(self, tenant_id: str) -> BusinessStore:
-        return self.store if tenant_id == self.tenant_id else self.wiring.business(tenant_id)
+        return self.store if tenant_id == self.tenant_id else self.wiring.store.business(tenant_id)
 
     async def sync(self, *, full: bool = False) -> Pass:
         """A whole pass."""
@@ -178,6 +181,33 @@ class Cataloguing:
             del self.sent[: len(batch)]
             await asyncio.gather(*(worker.carry_out(each.message) for each in batch))
         return False
+
+    @asynccontextmanager
+    async def hosted(self, slots: int) -> AsyncIterator[None]:
+        """Work goes on as in one process of a host: of each queue so many messages at once, and no more."""
+        hosting = asyncio.create_task(self._host(slots))
+        try:
+            yield
+        finally:
+            hosting.cancel()
+            await asyncio.wait([hosting])
+            gc.collect()
+
+    async def _host(self, slots: int) -> None:
+        worker, under_way = self.worker(), Counter[str]()
+
+        async def carry_out(sent: Sent) -> None:
+            await worker.carry_out(sent.message)
+            under_way[sent.queue] -= 1
+
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for sent in sorted(self.sent, key=lambda each: each.visible_on):
+                    if sent.visible_on <= self.clock() and under_way[sent.queue] < slots:
+                        self.sent.remove(sent)
+                        under_way[sent.queue] += 1
+                        tasks.create_task(carry_out(sent))
+                await asyncio.sleep(0.02)
 
     async def crash(self, after: float) -> None:
         """A worker that is ended in the midst of its work, its messages lost with it."""
@@ -211,6 +241,14 @@ class Cataloguing:
     async def events(self) -> list[dict[str, Any]]:
         """The events that were sent."""
         return [msgspec.json.decode(message) for message in await self.storage.messages(self.events_queue.name)]
+
+    async def forget_claims(self) -> None:
+        """Forget who works on what, as time would."""
+        sync_id = (await self.shelf.tenant(self.tenant_id)).running
+        for each in await self.shelf.todos(self.tenant_id, sync_id):
+            todo = await self.shelf.todo(self.tenant_id, sync_id, each.name)
+            if todo is not None:
+                await self.shelf.table.commit([settle(replace(todo, claimed_until=None), done=False)])
 
     async def rows(self, prefix: str) -> list[dict[str, Any]]:
         """The rows of a kind."""

@@ -18,11 +18,11 @@ from shared.seats.messages import BlockMessage, TurnMessage
 from shared.seats.names import in_json
 from shared.seats.record import Job
 from shared.seats.results import JobState, Results, UserResult
-from shared.seats.shares import Shares
 from shared.seats.states import Action
 from shared.seats.sweeper import SeatSweeper
 from shared.seats.turns import Turns
 from shared.seats.work import Blocks
+from shared.shares import Shares
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from shared.store.business import BusinessStore
@@ -35,12 +35,16 @@ class StillQueue(Queue):
     """A queue of this process: messages lie still, hidden or not, until a test takes them."""
 
     def __init__(self, wiring: Wiring, name: str) -> None:
-        super().__init__(wiring._account, name)
+        super().__init__(wiring.core.account, name)
         self.messages: list[object] = []
         self.delays: list[float] = []
 
     async def send(self, message: object, *, time_to_live: int | None = None, delay: float = 0) -> None:
         self.messages.append(msgspec.convert(msgspec.to_builtins(message), type(message)))
+        self.delays.append(delay)
+
+    async def send_text(self, text: str, *, time_to_live: int | None = None, delay: float = 0) -> None:
+        self.messages.append(text)
         self.delays.append(delay)
 
 
@@ -73,7 +77,7 @@ class Seating:
 
     def __post_init__(self) -> None:
         self.name = unique("t").replace("-", "")
-        account = self.wiring._account
+        account = self.wiring.core.account
         self.jobs_table, self.turns_table = Table(account, f"{self.name}jobs"), Table(account, f"{self.name}turns")
         self.files, self.turns = JobFiles(self.jobs_table), Turns(self.turns_table)
         self.turns_queue = StillQueue(self.wiring, f"{self.name}-turns")
@@ -89,10 +93,9 @@ class Seating:
     def store(self, tenant_id: str) -> BusinessStore:
         """A tenant's Store; what it asks to be left alone for ends with the test."""
         if tenant_id not in self._stores:
-            self.wiring.business(tenant_id)  # has the transport made
-            (identity,) = [each for each in self.wiring.settings.business_tenants if each.tenant_id == tenant_id]
-            transport = self.wiring._business_transports[tenant_id]
-            self._stores[tenant_id] = BusinessStore(identity, transport, self.wiring.entra)
+            transport = self.wiring.store.business(tenant_id)._calls._transport
+            (identity,) = [each for each in self.wiring.core.settings.business_tenants if each.tenant_id == tenant_id]
+            self._stores[tenant_id] = BusinessStore(identity, transport, self.wiring.core.entra)
         return self._stores[tenant_id]
 
     def forget_pauses(self) -> None:

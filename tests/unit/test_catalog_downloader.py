@@ -2,14 +2,14 @@
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
-from shared.catalog.downloader import BLOCK, MAX_BREAKS, MAX_RENEWALS, Downloader, WrongFileError
+from shared.catalog.downloader import MAX_BREAKS, MAX_RENEWALS, Downloader
 from shared.catalog.files import (
     MAX_ARTWORK_GROUPS,
     MAX_PACKAGE_GROUPS,
@@ -22,7 +22,9 @@ from shared.catalog.files import (
     packages_of,
     sha256_of,
 )
-from shared.storage.blobs import OCTETS, Blob, Container, Upload
+from shared.catalog.transfer import BLOCK, MAX_CHANGES, Progress, RestlessFileError, WrongFileError
+from shared.storage.blobs import Blob, Container
+from shared.storage.uploads import OCTETS, Upload, version_mark
 from shared.store.downloads import AddressExpiredError, Download, Downloads
 from shared.store.errors import StoreAnswer, StoreUnknownError
 from shared.store.models.business import LocalizedProductDetail, ProductKey, ProductPackageSet
@@ -99,13 +101,16 @@ class TestGroups:
 
 
 class MemoryContainer(Container):
-    """A container in memory, which knows what was ever staged at once."""
+    """A container in memory. What is staged stays there until the blob is made, whoever staged it."""
 
     def __init__(self) -> None:
+        self.name = "memory"
         self.blobs: dict[str, tuple[bytes, Blob]] = {}
+        self.blocks: dict[str, bytes] = {}
         self.asked = 0
+        self.bytes_read = 0
 
-    async def find(self, name: str) -> Blob | None:
+    async def look(self, name: str) -> Blob | None:
         self.asked += 1
         return self.blobs[name][1] if name in self.blobs else None
 
@@ -114,31 +119,54 @@ class MemoryContainer(Container):
     ) -> None:
         self.blobs[name] = content, Blob(len(content), content_type, metadata or {})
 
-    def upload(self, name: str) -> Upload:
-        return MemoryUpload(self, name)
+    async def chunks(self, name: str, blob: Blob) -> AsyncIterator[bytes]:
+        content = self.blobs[name][0]
+        self.bytes_read += len(content)
+        for at in range(0, len(content), BLOCK):
+            yield content[at : at + BLOCK]
+
+    async def confirm(self, name: str, blob: Blob, metadata: Mapping[str, str]) -> None:
+        self.blobs[name] = self.blobs[name][0], Blob(blob.size, blob.content_type, metadata)
+
+    async def discard(self, name: str, blob: Blob) -> None:
+        del self.blobs[name]
+
+    def upload(self, name: str, version: str = "", blocks: Sequence[str] = ()) -> Upload:
+        return MemoryUpload(self, name, version, list(blocks))
+
+    async def staged(self, name: str, size: int) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for block, content in self.blocks.items():
+            if len(content) == size:
+                found.setdefault(block.partition("/")[0], []).append(block)
+        return found
 
 
 class MemoryUpload(Upload):
     """Blocks in memory."""
 
-    def __init__(self, container: MemoryContainer, name: str) -> None:
-        super().__init__(container, name)
-        self.parts: list[bytes] = []
+    container: MemoryContainer
 
     async def stage(self, content: bytes) -> None:
         assert len(content) <= BLOCK
-        self.parts.append(content)
-        self._blocks.append(str(len(self.parts)))
+        block = f"{version_mark(self.version) if self.version else 'none'}/{self._prefix}-{len(self._blocks)}"
+        self.container.blocks[block] = content
+        self._blocks.append(block)
 
-    async def commit(self, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None) -> None:
-        await self.container.put(self.name, b"".join(self.parts), content_type=content_type, metadata=metadata)
+    async def commit(
+        self, *, content_type: str = OCTETS, metadata: Mapping[str, str] | None = None, verified: bool = True
+    ) -> None:
+        content = b"".join(self.container.blocks[block] for block in self._blocks)
+        about = dict(metadata or {}) | ({} if verified else {"unverified": "1"})
+        await self.container.put(self.name, content, content_type=content_type, metadata=about)
+        self.container.blocks.clear()
 
 
 class Served(Download):
     """A download from memory."""
 
-    def __init__(self, content: bytes, offset: int, ends: int | None) -> None:
-        self.size, self.offset, self.content_type = len(content), offset, "image/svg+xml"
+    def __init__(self, content: bytes, offset: int, ends: int | None, etag: str | None) -> None:
+        self.size, self.offset, self.content_type, self.etag = len(content), offset, "image/svg+xml", etag
         self._content, self._ends = content, ends
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -150,33 +178,42 @@ class Served(Download):
 
 
 class Cdn(Downloads):
-    """A CDN that answers each request as the next of ``plan`` says, and then as it should."""
+    """A CDN that answers each request as the next of ``plan`` says, and then as it should.
 
-    def __init__(self, *plan: Any, ranges: bool = True, content: bytes = CONTENT) -> None:
-        self.plan, self.ranges, self.content = list(plan), ranges, content
+    A plan of bytes is another file from now on, whose ETag is another.
+    """
+
+    def __init__(self, *plan: Any, ranges: bool = True, content: bytes = CONTENT, etag: str | None = None) -> None:
+        self.plan, self.ranges, self.content, self.etag = list(plan), ranges, content, etag
         self.asked: list[tuple[str, int]] = []
 
     @asynccontextmanager
-    async def open(self, url: str, *, offset: int = 0) -> AsyncIterator[Download]:
+    async def open(self, url: str, *, offset: int = 0, etag: str | None = None) -> AsyncIterator[Download]:
         self.asked.append((url, offset))
         planned = self.plan.pop(0) if self.plan else None
+        if isinstance(planned, bytes):
+            self.content, self.etag, planned = planned, f'"{hashlib.sha256(planned).hexdigest()}"', None
         if isinstance(planned, Exception):
             raise planned
-        yield Served(self.content, offset if self.ranges else 0, planned)
+        heeded = self.ranges and etag in {None, self.etag}
+        yield Served(self.content, offset if heeded else 0, planned, self.etag)
 
 
 EXPIRED = AddressExpiredError(StoreAnswer("download", 403))
 BROKEN = StoreUnknownError(StoreAnswer("download", None))
 
 
-async def brought(cdn: Cdn, file: File) -> tuple[int, MemoryContainer]:
-    container = MemoryContainer()
+async def renewed() -> str:
+    return "https://cdn.example/pkg?e=2"
 
-    async def renew() -> str:
-        return "https://cdn.example/pkg?e=2"
 
-    size = await Downloader(cdn, {"packages": container, "artwork": container}).bring(file, renew)
-    return size, container
+async def brought(
+    cdn: Cdn, file: File, container: MemoryContainer | None = None, progress: Progress | None = None
+) -> tuple[int, MemoryContainer]:
+    """What a process of its own makes of a file."""
+    container = container or MemoryContainer()
+    downloader = Downloader(cdn, {"packages": container, "artwork": container})
+    return await downloader.bring(file, renewed, progress or Progress()), container
 
 
 class TestDownloads:
@@ -233,7 +270,7 @@ class TestDownloads:
         cdn, container = Cdn(content=content), MemoryContainer()
 
         with pytest.raises(WrongFileError):
-            await Downloader(cdn, {"packages": container}).bring(a_file(), cast("Any", None))
+            await Downloader(cdn, {"packages": container}).bring(a_file(), renewed, Progress())
 
         assert container.blobs == {}
 
@@ -241,12 +278,12 @@ class TestDownloads:
         container, cdn = MemoryContainer(), Cdn()
         downloader = Downloader(cdn, {"packages": container})
 
-        sizes = [await downloader.bring(a_file(), cast("Any", None)) for _ in range(3)]
+        sizes = [await downloader.bring(a_file(), renewed, Progress()) for _ in range(3)]
 
         assert sizes == [len(CONTENT), 0, 0]
         assert (len(cdn.asked), container.asked) == (1, 1)
         container.blobs.clear()
-        assert await downloader.bring(a_file(fresh=True), cast("Any", None)) == len(CONTENT)
+        assert await downloader.bring(a_file(fresh=True), renewed, Progress()) == len(CONTENT)
 
     async def test_artwork_that_a_browser_might_run_is_handed_out_as_bytes(self) -> None:
         small = b"<svg/>"
@@ -255,3 +292,144 @@ class TestDownloads:
         _, container = await brought(Cdn(content=small), file)
 
         assert container.blobs["logo"][1].content_type == OCTETS
+
+    async def test_what_is_held_under_a_hash_that_is_not_its_own_is_not_held(self) -> None:
+        container = MemoryContainer()
+        await container.put(a_file().name, CONTENT[::-1], metadata={"sha256": "0" * 64})
+
+        await brought(Cdn(), a_file(), container)
+
+        assert container.blobs[a_file().name][0] == CONTENT
+
+
+class Restless(Cdn):
+    """A CDN whose file is another one whenever it is asked for, and whose connections break."""
+
+    @asynccontextmanager
+    async def open(self, url: str, *, offset: int = 0, etag: str | None = None) -> AsyncIterator[Download]:
+        self.asked.append((url, offset))
+        yield Served(self.content, 0, 9_000_000, f'"{len(self.asked)}"')
+
+
+class Dies(Exception):  # noqa: N818 - what a test does, not what goes wrong
+    """A worker ends in the midst of its work."""
+
+
+ETAG = '"v1"'
+
+
+class TestGoingOn:
+    """A worker died, or ran out of time: the next goes on where it was."""
+
+    async def left(self, *, at: int = 9_000_000, **cdn: Any) -> MemoryContainer:
+        """What is there after a worker had read so many bytes."""
+        container, progress = MemoryContainer(), Progress()
+        with pytest.raises(Dies):
+            await brought(Cdn(at, Dies(), **({"etag": ETAG} | cdn)), a_file(), container, progress)
+        assert progress.advanced == (at >= BLOCK)
+        return container
+
+    async def test_only_what_is_missing_is_read(self) -> None:
+        container, cdn = await self.left(), Cdn(etag=ETAG)
+
+        size, _ = await brought(cdn, a_file(), container)
+
+        assert [offset for _, offset in cdn.asked] == [2 * BLOCK]
+        content, blob = container.blobs[a_file().name]
+        assert (size, content) == (len(CONTENT), CONTENT)
+        assert blob.metadata == {"sha256": SHA256}
+        assert container.bytes_read == len(CONTENT), (
+            "nobody here has seen the first half: it is read again before it counts"
+        )
+
+    async def test_of_one_without_an_etag_too_where_the_store_gives_a_hash(self) -> None:
+        container, cdn = await self.left(etag=None), Cdn()
+
+        await brought(cdn, a_file(), container)
+
+        assert [offset for _, offset in cdn.asked] == [2 * BLOCK]
+        assert container.blobs[a_file().name][0] == CONTENT
+
+    async def test_one_that_nothing_is_known_of_begins_anew(self) -> None:
+        container, progress, file = MemoryContainer(), Progress(), a_file(sha256=None)
+        with pytest.raises(Dies):
+            await brought(Cdn(9_000_000, Dies()), file, container, progress)
+        assert not progress.advanced
+
+        _, container = await brought(Cdn(), file, container)
+
+        assert container.blobs[file.name][0] == CONTENT
+
+    async def test_a_file_that_was_changed_begins_anew(self) -> None:
+        old = CONTENT[::-1]
+        container, progress = await self.left(content=old, etag='"old"'), Progress()
+
+        cdn = Cdn(etag=ETAG)
+        await brought(cdn, a_file(), container, progress)
+
+        assert [offset for _, offset in cdn.asked] == [2 * BLOCK, 0]
+        assert container.blobs[a_file().name][0] == CONTENT
+        assert progress.lost
+
+    async def test_one_that_is_changed_while_it_is_read_begins_anew(self) -> None:
+        """The Store gives no hash: nothing else would tell that half of it is of another file."""
+        cdn = Cdn(9_000_000, CONTENT, content=CONTENT[::-1], etag='"old"')
+
+        _, container = await brought(cdn, a_file(sha256=None), MemoryContainer())
+
+        assert container.blobs[a_file().name][0] == CONTENT
+
+    async def test_one_that_is_another_each_time_is_left_for_later_and_counts_as_tried(self) -> None:
+        cdn, progress = Restless(), Progress()
+
+        with pytest.raises(RestlessFileError, match="another file each time"):
+            await brought(cdn, a_file(sha256=None), MemoryContainer(), progress)
+
+        assert len(cdn.asked) == MAX_CHANGES + 2
+        assert progress.blocks
+        assert not progress.advanced
+
+    async def test_a_mistake_in_what_was_there_is_found_and_the_file_read_anew(self) -> None:
+        container = await self.left()
+        first = next(iter(container.blocks))
+        container.blocks[first] = bytes(BLOCK)
+
+        cdn = Cdn(etag=ETAG)
+        await brought(cdn, a_file(), container)
+
+        assert [offset for _, offset in cdn.asked] == [2 * BLOCK, 0]
+        assert container.blobs[a_file().name][0] == CONTENT
+
+    async def test_a_whole_file_that_was_not_verified_is_not_downloaded_again(self) -> None:
+        container, cdn = MemoryContainer(), Cdn()
+        await container.put(a_file().name, CONTENT, metadata={"unverified": "1"})
+        assert await container.find(a_file().name) is None
+
+        size, _ = await brought(cdn, a_file(), container)
+
+        assert (size, cdn.asked) == (len(CONTENT), [])
+        assert container.blobs[a_file().name][1].metadata == {"sha256": SHA256}
+
+    async def test_nor_is_it_given_out_where_it_is_wrong(self) -> None:
+        container, cdn = MemoryContainer(), Cdn()
+        await container.put(a_file().name, CONTENT[::-1], metadata={"unverified": "1"})
+
+        await brought(cdn, a_file(), container)
+
+        assert container.blobs[a_file().name][0] == CONTENT
+        assert len(cdn.asked) == 1
+
+    async def test_of_whole_blocks_the_last_is_read_again(self) -> None:
+        """Of a file that is all there nothing is left to ask for."""
+        content = CONTENT[: 2 * BLOCK]
+        file = a_file(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+        container = MemoryContainer()
+        upload = container.upload(file.name, ETAG)
+        for at in (0, BLOCK):
+            await upload.stage(content[at : at + BLOCK])
+
+        cdn = Cdn(content=content, etag=ETAG)
+        await brought(cdn, file, container)
+
+        assert [offset for _, offset in cdn.asked] == [BLOCK]
+        assert container.blobs[file.name][0] == content

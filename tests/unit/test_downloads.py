@@ -147,6 +147,29 @@ async def test_a_file_is_read_from_an_offset(cdn: Cdn, downloads: Downloads, off
     assert cdn.seen[0].headers["Range"] == f"bytes={offset}-"
 
 
+@pytest.mark.parametrize(("etag", "offset"), [('"v1"', 1000), ('"v0"', 0)])
+async def test_only_the_same_file_is_read_from_an_offset(
+    cdn: Cdn, downloads: Downloads, etag: str, offset: int
+) -> None:
+    def serve(request: web.BaseRequest) -> web.Response:
+        answer = file(request) if request.headers["If-Range"] == '"v1"' else web.Response(body=FILE)
+        answer.headers["ETag"] = '"v1"'
+        return answer
+
+    cdn.serve = serve
+    async with downloads.open(f"{cdn.url}/pkg", offset=1000, etag=etag) as download:
+        assert (download.offset, download.etag) == (offset, '"v1"')
+        assert await content(download) == FILE[offset:]
+
+
+@pytest.mark.parametrize("etag", [None, 'W/"v1"', "v1", '""', f'"{"x" * 300}"'])
+async def test_an_etag_that_does_not_tell_every_byte_is_none(cdn: Cdn, downloads: Downloads, etag: str | None) -> None:
+    cdn.serve = lambda _: web.Response(body=FILE, headers={"ETag": etag} if etag else {})
+
+    async with downloads.open(f"{cdn.url}/pkg") as download:
+        assert download.etag is None
+
+
 async def test_a_server_that_knows_no_ranges_gives_the_file_from_its_start(cdn: Cdn, downloads: Downloads) -> None:
     cdn.serve = lambda _: web.Response(body=FILE)
 

@@ -1,4 +1,4 @@
-"""Downloads that go wrong on request: other bytes, a connection that breaks, a file that ends too early."""
+"""Downloads that go wrong on request: other bytes, a connection that breaks or is slow, a file that ends too early."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ class Disturbance:
     """What happens to the next ``left`` downloads whose path ``path`` is found in.
 
     ``corrupt`` changes bytes and leaves the size. ``drop_after`` closes the connection after so many bytes of the body,
-    ``end_after`` answers with so many bytes as if they were the whole.
+    ``end_after`` answers with so many bytes as if they were the whole; ``bytes_per_second`` is how fast they come.
     """
 
     path: re.Pattern[str]
@@ -17,6 +17,7 @@ class Disturbance:
     corrupt: bool = False
     drop_after: int | None = None
     end_after: int | None = None
+    bytes_per_second: int | None = None
 
 
 class Disturbances:

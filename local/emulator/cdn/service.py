@@ -4,6 +4,7 @@ The bytes follow from the path (see ``content.py``), so nothing is stored and a 
 memory than a small one.
 """
 
+import asyncio
 import hashlib
 import re
 import sys
@@ -94,6 +95,8 @@ class _Download(web.StreamResponse):
         if drop_after is not None:
             left = min(left, drop_after)
         for piece in self._file.pieces(self._part.start, self._part.start + left):
+            if self._disturbance is not None and self._disturbance.bytes_per_second is not None:
+                await asyncio.sleep(len(piece) / self._disturbance.bytes_per_second)
             await self.write(self._spoiled(piece))
         if drop_after is not None:
             if request.transport is not None:

@@ -57,12 +57,13 @@ class NewDisturbance(Input):
     corrupt: bool = False
     drop_after_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
     end_after_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    bytes_per_second: Annotated[int, msgspec.Meta(ge=1)] | None = None
 
     def __post_init__(self) -> None:
         """Refuse none and several; msgspec reports a ``ValueError`` with its path."""
-        wanted = (self.corrupt, self.drop_after_bytes is not None, self.end_after_bytes is not None)
-        if sum(wanted) != 1:
-            raise ValueError("needs one of corrupt, dropAfterBytes and endAfterBytes")
+        numbers = (self.drop_after_bytes, self.end_after_bytes, self.bytes_per_second)
+        if sum((self.corrupt, *(each is not None for each in numbers))) != 1:
+            raise ValueError("needs one of corrupt, dropAfterBytes, endAfterBytes and bytesPerSecond")
         _compiled(self.path)
 
 
@@ -104,7 +105,12 @@ class _BusinessFaults:
         wanted = await read_input(request, NewDisturbance)
         self.world.disturbances.add(
             Disturbance(
-                re.compile(wanted.path), wanted.times, wanted.corrupt, wanted.drop_after_bytes, wanted.end_after_bytes
+                re.compile(wanted.path),
+                wanted.times,
+                wanted.corrupt,
+                wanted.drop_after_bytes,
+                wanted.end_after_bytes,
+                wanted.bytes_per_second,
             )
         )
         return web.Response(status=204)
