@@ -1,7 +1,8 @@
 """A request becomes a fulfilment: over HTTP and from the queue alike, once for each tracking id.
 
 The row is written before the Store is asked for anything, with every value of the call and, in the same transaction,
-what has it swept. A message only makes it quick.
+what has it swept. Whoever writes it has claimed it, and goes on at once; a message is put only where a process has its
+hands full.
 """
 
 from dataclasses import replace
@@ -11,6 +12,7 @@ from shared.auth.tokens import StoreIdKind
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
 from shared.errors import InputFault, NotFoundError, StateConflictError, UnavailableError, UnprocessableError
+from shared.fulfillment.in_hand import AT_ONCE, InHand
 from shared.fulfillment.messages import FulfillmentMessage, work_on
 from shared.fulfillment.request import Request, is_tracking_id, new_job
 from shared.fulfillment.schedule import CLAIM, MAX_REFUSALS, SENT
@@ -28,18 +30,36 @@ from shared.storage.transactions import ConflictError
 _log = get_logger(__name__)
 
 
-class Intake:
-    """Takes requests, and tells what became of them."""
+PUT_BACK_FOR = 10.0
+"""Seconds before a message is seen again that found the tables away."""
 
-    def __init__(self, files: Files, keys: KeyFiles, worker: Worker, queue: Queue, *, clock: Clock = utc_now) -> None:
+
+class Intake:
+    """Takes requests, and tells what became of them. ``jobs`` is the queue that they come by, ``work`` our own."""
+
+    def __init__(
+        self,
+        files: Files,
+        keys: KeyFiles,
+        worker: Worker,
+        work: Queue,
+        jobs: Queue,
+        *,
+        clock: Clock = utc_now,
+        at_once: int = AT_ONCE,
+    ) -> None:
         self._files = files
         self._keys = keys
         self._worker = worker
-        self._queue = queue
+        self._work = work
+        self._jobs = jobs
         self._clock = clock
+        self._in_hand = InHand(worker, at_once)
 
     async def accept(self, request: Request) -> Job:
-        """Take a request over HTTP. Asked for again it is as it stands; one that is stuck is tried again at once.
+        """Take a request over HTTP. A new one is carried out here and now, as far as that goes in a second.
+
+        Asked for again it is as it stands; one that is stuck is tried again at once.
 
         :raises UnprocessableError: it cannot be fulfilled as it is.
         :raises StateConflictError: its tracking id stands for another request, or the player has no collections key.
@@ -48,51 +68,38 @@ class Intake:
         now = self._clock()
         job = new_job(request, now)
         has_key = await self._has_key(job.user_id, now)
-        known = None if has_key else await self._files.job(job.user_id, job.tracking_id)
+        if has_key:
+            return await self._filed(job, now)
+        known = await self._files.job(job.user_id, job.tracking_id)
         if known is None:
-            if not has_key:
-                raise NoKeyError(StoreIdKind.COLLECTIONS)
-            try:
-                job = await self._files.create(job, now + SENT)
-            except ConflictError:
-                known = await self.find(job.user_id, job.tracking_id)
-        if known:
-            if not known.asks_the_same(job):
-                raise _another(known, job)
-            if not (has_key and _can_be_hurried(known)):
-                return known
-            job = await self._hurried(known, now)
-        try:
-            await self._queue.send(work_on(job))
-        except UnavailableError as error:
-            _log.warning("fulfilment %s waits for the next sweep: %s", job.tracking_id, error)
-        return job
+            raise NoKeyError(StoreIdKind.COLLECTIONS)
+        return _same(known, job)
 
     async def take(self, message: FulfillmentMessage) -> None:
         """Take a request from the queue, and carry it out. Without a key of the player it waits, as ``stuck``.
 
+        While the tables are away it is put back, and not given up however long that is.
+
         :raises GivenUpError: it cannot be fulfilled as it is, or its tracking id stands for another request.
-        :raises UnavailableError: storage is away.
+        :raises UnavailableError: the queues are away as well.
         """
-        now = self._clock()
-        request = Request(
-            message.user_id,
-            message.tracking_id,
-            message.product_id,
-            message.quantity,
-            message.consumable_type,
-            message.sandbox,
-        )
         try:
-            job = self._worker.claimed(new_job(request, now))
-        except UnprocessableError as error:
+            await self._taken(message)
+        except UnavailableError as error:
+            _log.warning("fulfilment %s is offered again later: %s", message.tracking_id, error)
+            await self._jobs.send(message, delay=PUT_BACK_FOR)
+        except (UnprocessableError, StateConflictError) as error:
             raise GivenUpError(error.detail) from error
-        try:
-            created = await self._files.create(job, now + CLAIM)
-        except ConflictError:
-            await self._take_again(job)
-            return
-        await self._carry_out(created)
+
+    async def hurry(self, user_id: str) -> None:
+        """Have tried at once what is stuck, now that the player has a key.
+
+        :raises UnavailableError: storage is away; it is tried when its time has come.
+        """
+        for tracking_id in await self._files.stuck(user_id):
+            job = await self.find(user_id, tracking_id)
+            if _can_be_hurried(job):
+                await self._work.send(work_on(await self._hurried(job, self._clock())))
 
     async def find(self, user_id: str, tracking_id: str) -> Job:
         """A fulfilment.
@@ -108,21 +115,57 @@ class Intake:
         """What a player holds in a sandbox, by product id."""
         return await self._files.balances(user_id, sandbox or RETAIL)
 
-    async def _take_again(self, job: Job) -> None:
-        known = await self.find(job.user_id, job.tracking_id)
-        if not known.asks_the_same(job):
-            raise GivenUpError(_another(known, job).detail)
-        if known.claim == job.claim:
-            # Storage had written the row, and its answer was lost.
-            await self._carry_out(known)
-        else:
-            await self._worker.advance(known)
-
-    async def _carry_out(self, job: Job) -> None:
+    async def _filed(self, job: Job, now: datetime) -> Job:
+        """A request of a player with a key, as it stands once somebody sees to it."""
+        mine, is_new = self._in_hand.reserve(), False
         try:
-            await self._worker.carry_out(job)
+            if mine:
+                filed, is_new = await self._create(self._worker.claimed(job), now + CLAIM)
+            else:
+                filed, is_new = await self._create(job, now + SENT)
+        finally:
+            if mine and not is_new:
+                self._in_hand.release()
+        if is_new and mine:
+            return await self._in_hand.carry_out(filed)
+        if not is_new:
+            _same(filed, job)
+            if not _can_be_hurried(filed):
+                return filed
+            filed = await self._hurried(filed, now)
+        try:
+            await self._work.send(work_on(filed))
         except UnavailableError as error:
             _log.warning("fulfilment %s waits for the next sweep: %s", job.tracking_id, error)
+        return filed
+
+    async def _taken(self, message: FulfillmentMessage) -> None:
+        now = self._clock()
+        request = Request(
+            message.user_id,
+            message.tracking_id,
+            message.product_id,
+            message.quantity,
+            message.consumable_type,
+            message.sandbox,
+        )
+        job = self._worker.claimed(new_job(request, now))
+        filed, is_new = await self._create(job, now + CLAIM)
+        if not is_new:
+            await self._worker.advance(_same(filed, job))
+            return
+        try:
+            await self._worker.carry_out(filed)
+        except UnavailableError as error:
+            _log.warning("fulfilment %s waits for the next sweep: %s", filed.tracking_id, error)
+
+    async def _create(self, job: Job, due: datetime) -> tuple[Job, bool]:
+        """The fulfilment of this id, and whether it is ours: storage may have written it, and its answer was lost."""
+        try:
+            return await self._files.create(job, due), True
+        except ConflictError:
+            known = await self.find(job.user_id, job.tracking_id)
+            return known, job.claim is not None and known.claim == job.claim
 
     async def _hurried(self, job: Job, now: datetime) -> Job:
         try:
@@ -141,8 +184,13 @@ def _can_be_hurried(job: Job) -> bool:
     return job.status is JobStatus.STUCK and job.not_before is not None and job.refusals < MAX_REFUSALS
 
 
-def _another(known: Job, job: Job) -> StateConflictError:
-    """The error that says in what the request under this tracking id was another one."""
+def _same(known: Job, job: Job) -> Job:
+    """The fulfilment that is known, if it is of the same request.
+
+    :raises StateConflictError: it is not; says in what.
+    """
+    if known.asks_the_same(job):
+        return known
     values = (
         ("productId", known.product_id, job.product_id),
         ("quantity", known.quantity, job.quantity),
@@ -153,4 +201,4 @@ def _another(known: Job, job: Job) -> StateConflictError:
         InputFault(f"/{name}", f"was {was} when this id was accepted") for name, was, is_ in values if was != is_
     )
     names = ", ".join(fault.pointer.removeprefix("/") for fault in faults)
-    return StateConflictError(f"The tracking id {job.tracking_id} stands for another request: {names}", faults=faults)
+    raise StateConflictError(f"The tracking id {job.tracking_id} stands for another request: {names}", faults=faults)

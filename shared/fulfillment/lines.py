@@ -25,7 +25,12 @@ def lines_of(job: Job, answer: ConsumeAnswer) -> list[Line]:
 
 
 def transaction_of(product_id: str, items: list[CollectionsItem]) -> str | None:
-    """The order that a developer-managed consume of the product will be filled by, as far as its items tell."""
-    found = [item for item in items if item.product_id.lower() == product_id.lower() and item.transaction_id]
-    found.sort(key=lambda item: (item.status != ItemStatus.ACTIVE, not item.quantity))
-    return found[0].transaction_id if found else None
+    """The order that a developer-managed consume of the product will be filled by, as far as its items tell.
+
+    What is used up or was taken back fills none: its order would have a refund take from whom it does not concern.
+    """
+    for item in items:
+        can_be_consumed = item.status == ItemStatus.ACTIVE and item.quantity != 0
+        if item.transaction_id and can_be_consumed and item.product_id.upper() == product_id.upper():
+            return item.transaction_id
+    return None

@@ -10,6 +10,9 @@ from datetime import datetime, timedelta
 from shared.errors import StorekeeperError
 from shared.fulfillment.schedule import (
     FIRST_KEY_PAUSE,
+    LAST_PATIENCE,
+    LONGEST_WAIT,
+    LOOK_UP_PATIENCE,
     MAX_REFUSALS,
     PATIENCE,
     STUCK_PAUSE,
@@ -28,6 +31,7 @@ def after_failure(job: Job, error: Exception, now: datetime, fraction: float, *,
     """The fulfilment as it is after a failure, free to be claimed; ``not_before`` is set unless it has ended.
 
     ``asked``: the Store was asked to consume, so that what is not known of its answer is not known of the consume.
+    Where it was not, it was asked for the item's order, which is not waited for without end.
     """
     freed = replace(job, claim=None, claimed_until=None, sent=0, reason=_reason(error))
     if isinstance(error, StoreRefusedError):
@@ -35,8 +39,11 @@ def after_failure(job: Job, error: Exception, now: datetime, fraction: float, *,
     attempts = job.attempts + 1
     if isinstance(error, NoKeyError):
         delay = pause(attempts, None, fraction, first=FIRST_KEY_PAUSE)
-        return _waiting(replace(freed, status=JobStatus.STUCK, attempts=attempts), now, delay)
-    unknown = asked and isinstance(error, StoreUnknownError | TimeoutError)
+        return _aged(replace(freed, status=JobStatus.STUCK, attempts=attempts), now, delay)
+    unanswered = isinstance(error, StoreUnknownError | TimeoutError)
+    unknown = asked and unanswered
+    if unanswered and not asked and not job.look_up_until:
+        freed = replace(freed, look_up_until=now + LOOK_UP_PATIENCE)
     status = JobStatus.PENDING if job.refusals < MAX_REFUSALS else JobStatus.STUCK
     tried = replace(freed, status=status, attempts=attempts, uncertain=job.uncertain or unknown)
     wished = getattr(error, "retry_after", None)
@@ -59,10 +66,13 @@ def _refused(freed: Job, now: datetime, fraction: float) -> Job:
 
 
 def _aged(job: Job, now: datetime, delay: float) -> Job:
-    """A fulfilment that has been unknown for days is for a person to see; it is still tried, now and then."""
-    if now - job.accepted_on < PATIENCE:
+    """A fulfilment that has not ended for days is for a person to see; it is still tried, now and then."""
+    age = now - job.accepted_on
+    if age < PATIENCE:
         return _waiting(job, now, delay)
-    return _waiting(replace(job, status=JobStatus.STUCK), now, max(delay, STUCK_PAUSE))
+    pause_by_age = STUCK_PAUSE if age < LAST_PATIENCE else LONGEST_WAIT.total_seconds()
+    reason = f"not over after {age.days} days: {job.reason}"[:LONGEST_REASON]
+    return _waiting(replace(job, status=JobStatus.STUCK, reason=reason), now, max(delay, pause_by_age))
 
 
 def _waiting(job: Job, now: datetime, delay: float) -> Job:

@@ -31,6 +31,8 @@ class Request:
 def new_job(request: Request, now: datetime) -> Job:
     """The job of a request; without a tracking id it gets one. Ids in other letter case are the same ids.
 
+    The Store writes its product ids in capitals. So do the books: one product is one balance, however it is asked for.
+
     :raises UnprocessableError: the fields contradict each other, or the Store could not do it.
     """
     sandbox = _sandbox(request.sandbox)
@@ -49,7 +51,7 @@ def new_job(request: Request, now: datetime) -> Job:
     return Job(
         user_id=request.user_id,
         tracking_id=(request.tracking_id or str(uuid.uuid4())).lower(),
-        product_id=request.product_id,
+        product_id=request.product_id.upper(),
         quantity=request.quantity,
         consumable_type=request.consumable_type,
         sandbox=sandbox,

@@ -30,7 +30,19 @@ LONGEST_WAIT = timedelta(days=1)
 """Nothing waits for longer: what says so was written by a clock that was wrong."""
 
 PATIENCE = timedelta(days=3)
-"""After this time a fulfilment whose outcome is still unknown is shown as stuck."""
+"""After this time a fulfilment that is still not over is shown as stuck, says so, and is tried every few hours."""
+
+LAST_PATIENCE = timedelta(days=30)
+"""After this time it is tried once a day: whatever key there was when it was asked for has expired."""
+
+LOOK_UP_PATIENCE = timedelta(minutes=10)
+"""How long a consume waits for its item's order, from the first look-up on that was not answered."""
+
+LOOK_UP_BUDGET = 25.0
+"""Seconds in which a look-up is answered, so that the consume has the rest of the budget."""
+
+FARTHEST = LONGEST_WAIT + LONGEST_SENT + CLOCK_ALLOWANCE
+"""Nothing is filed to be swept later than that: what is, was filed by a clock that was wrong."""
 
 MAX_REFUSALS = 5
 """Refusals after an unknown outcome, and as many replays, before a person is asked to look."""

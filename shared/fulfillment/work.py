@@ -19,7 +19,15 @@ from shared.fulfillment.lines import lines_of, transaction_of
 from shared.fulfillment.messages import WorkMessage, work_on
 from shared.fulfillment.outcomes import after_failure
 from shared.fulfillment.request import tracking_id_at_store
-from shared.fulfillment.schedule import BUDGET, CLAIM, LONGEST_WAIT, SENT, is_in_force
+from shared.fulfillment.schedule import (
+    BUDGET,
+    CLAIM,
+    LONGEST_WAIT,
+    LOOK_UP_BUDGET,
+    LOOK_UP_PATIENCE,
+    SENT,
+    is_in_force,
+)
 from shared.keys.current import CurrentKeys
 from shared.ledger.filing import Files
 from shared.ledger.granting import Granting, LostClaimError
@@ -28,7 +36,7 @@ from shared.ledger.record import Job
 from shared.storage.queues import Queue
 from shared.storage.transactions import ConflictError
 from shared.store.collections import Collections
-from shared.store.errors import StoreError, StoreRefusedError
+from shared.store.errors import StoreError, StoreRefusedError, StoreUnknownError
 from shared.store.models.collections import ConsumeAnswer
 
 WRITE_PAUSES = (0.5, 1, 2, 4, 8)
@@ -101,8 +109,8 @@ class Worker:
         uncertain = job.uncertain or job.claim is not None
         return replace(job, claim=secrets.token_hex(8), claimed_until=until, not_before=None, uncertain=uncertain)
 
-    async def carry_out(self, job: Job) -> None:
-        """Consume and grant a fulfilment that is claimed.
+    async def carry_out(self, job: Job) -> Job | None:
+        """Consume and grant a fulfilment that is claimed; as it is then, None where it was taken from us.
 
         :raises UnavailableError: storage is away; the sweep comes again.
         """
@@ -114,25 +122,31 @@ class Worker:
                 asked = True
                 answer = await self._consumed(job)
         except (StoreError, StorekeeperError, TimeoutError) as error:
-            await self._settle(job, error, asked=asked)
+            return await self._settle(job, error, asked=asked)
         except ConflictError:
             _log.warning("fulfilment %s was taken over while it was worked on", job.tracking_id)
-        else:
-            await self._grant(job, answer)
+            return None
+        return await self._grant(job, answer)
 
     async def _looked_up(self, job: Job) -> Job:
         """The fulfilment with its item's order, which a replay would not tell.
 
-        Never after a consume: the item may be of another order by then.
+        Never after a consume: the item may be of another order by then. Where it cannot be had the consume's answer is
+        likely to tell it all the same; if that is lost, a refund is for a person (reference, section 8).
         """
         try:
-            items = await self._keys.use(
-                job.user_id,
-                StoreIdKind.COLLECTIONS,
-                lambda key, token: self._store.query_v9(key, token, [job.product_id], sandbox=_named(job.sandbox)),
-            )
-        except StoreRefusedError as refusal:
-            _log.warning("the order of fulfilment %s cannot be looked up: %s", job.tracking_id, refusal)
+            async with asyncio.timeout(LOOK_UP_BUDGET):
+                items = await self._keys.use(
+                    job.user_id,
+                    StoreIdKind.COLLECTIONS,
+                    lambda key, token: self._store.query_v9(key, token, [job.product_id], sandbox=_named(job.sandbox)),
+                )
+        except (StoreRefusedError, StoreUnknownError, TimeoutError) as error:
+            is_final = isinstance(error, StoreRefusedError)
+            until = job.look_up_until
+            if not is_final and (until is None or is_in_force(until, self._clock(), LOOK_UP_PATIENCE)):
+                raise
+            _log.warning("the order of fulfilment %s cannot be looked up: %s", job.tracking_id, error)
             items = []
         transaction_id = transaction_of(job.product_id, items)
         return await self._files.replace(job, replace(job, looked_up=True, transaction_id=transaction_id))
@@ -151,21 +165,21 @@ class Worker:
             ),
         )
 
-    async def _settle(self, job: Job, error: Exception, *, asked: bool) -> None:
+    async def _settle(self, job: Job, error: Exception, *, asked: bool) -> Job | None:
         after = after_failure(job, error, self._clock(), random.random(), asked=asked)  # noqa: S311 - jitter
         _log.info("fulfilment %s is %s: %s", job.tracking_id, after.status, after.reason)
         try:
             if after.not_before is None:
-                await self._files.end(job, after)
-                return
+                return await self._files.end(job, after)
             after = await self._files.replace(job, after, due=after.not_before + SENT)
         except ConflictError:
             _log.warning("fulfilment %s was taken over while it was worked on", job.tracking_id)
-            return
+            return None
         delay = (after.not_before or self._clock()) - self._clock()
         await self._queue.send(work_on(after), delay=max(delay / timedelta(seconds=1), 0))
+        return after
 
-    async def _grant(self, job: Job, answer: ConsumeAnswer) -> None:
+    async def _grant(self, job: Job, answer: ConsumeAnswer) -> Job | None:
         lines = lines_of(job, answer)
         if any(not line.line_id for line in lines):
             _log.warning("the Store did not tell the order line of fulfilment %s", job.tracking_id)
@@ -174,7 +188,7 @@ class Worker:
                 granted = await self._granting.grant(job, lines, answer.new_quantity, self._clock())
             except LostClaimError:
                 _log.warning("fulfilment %s was taken over before it was granted", job.tracking_id)
-                return
+                return None
             except UnavailableError:
                 if pause is None:
                     raise
@@ -182,6 +196,7 @@ class Worker:
             else:
                 break
         await self._finish(granted)
+        return granted
 
     async def _finish(self, job: Job) -> None:
         try:

@@ -5,7 +5,8 @@ that more fulfilments drew from than a transaction holds takes several: the line
 changed them, and the event's row comes with the last.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -26,8 +27,14 @@ ATTEMPTS = 20
 JOBS_A_COMMIT = MAX_OPERATIONS - 3
 """Fulfilments that one transaction changes beside the balance, the event's row and what is told of it."""
 
+READERS = 16
+"""Fulfilments read side by side, where many drew from one order line."""
+
 MOST_TOLD = 1_000
 """Tracking ids that an event names at most: a queue's message has 64 KiB."""
+
+_BESIDES = ".besides"
+"""Follows the id of an event that met a line which a chargeback had taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,34 +85,49 @@ class Corrections:
         rule = _chargeback if clawback.is_chargeback else _refund
         return await self._apply(user_id, lines, clawback, rule, "chargeback" if clawback.is_chargeback else "refund")
 
-    async def restore(self, user_id: str, lines: Sequence[LineRef], clawback: Clawback) -> Correction:
-        """Give back what a chargeback took of these lines; of a chargeback that is yet to come, take nothing then."""
-        return await self._apply(user_id, lines, clawback, _reversal, "chargebackReversal")
+    async def restore(
+        self, user_id: str, lines: Sequence[LineRef], clawback: Clawback, chargebacks: Collection[str] | None = None
+    ) -> Correction:
+        """Give back what a chargeback took of these lines; of one that is yet to come, take nothing then.
+
+        ``chargebacks`` are the ids of those that are known: a line that another one has met since stays as it is.
+        """
+        return await self._apply(user_id, lines, clawback, _reversal_of(chargebacks), "chargebackReversal")
 
     async def _apply(
         self, user_id: str, lines: Sequence[LineRef], clawback: Clawback, rule: _Rule, cause: _Cause
     ) -> Correction:
         for _ in range(ATTEMPTS):
-            if done := await self._files.refund(user_id, clawback.event_id):
-                return _from_row(done)
             try:
                 return await self._once(user_id, lines, clawback, rule, cause)
             except ConflictError:
-                continue
+                # An event that was applied before meets its own row.
+                if done := await self._done(user_id, clawback):
+                    return done
         raise UnavailableError("storage-tables", "the player's books are being changed by others", retry_after=1.0)
 
     async def _once(
         self, user_id: str, lines: Sequence[LineRef], clawback: Clawback, rule: _Rule, cause: _Cause
     ) -> Correction:
-        steps = [_Step(job, lines, clawback.event_id, rule) for job in await self._jobs(user_id, lines)]
-        held = await self._files.balance(steps[0].before) if steps else HeldBalance()
+        gives_back = cause == "chargebackReversal"
+        jobs = await self._jobs(user_id, lines)
+        steps = [_Step(job, lines, clawback.event_id, rule, gives_back=gives_back) for job in jobs]
         pending = [step for step in steps if step.is_pending]
+        is_one = 0 < len(pending) <= JOBS_A_COMMIT
+        if not is_one and (done := await self._done(user_id, clawback)):
+            return done
+        held = await self._files.balance(steps[0].before) if steps else HeldBalance()
         while len(pending) > JOBS_A_COMMIT:
             now, pending = pending[:JOBS_A_COMMIT], pending[JOBS_A_COMMIT:]
             balance = held.quantity + sum(step.change for step in now)
             etags = await self._files.commit([balance_write(now[0].before, held, balance), *_writes(now)])
             held = HeldBalance(balance, etags[0])
         return await self._last(user_id, clawback, cause, steps, pending, held)
+
+    async def _done(self, user_id: str, clawback: Clawback) -> Correction | None:
+        """What an event did that was applied before."""
+        found = await self._files.refund(user_id, clawback.event_id)
+        return _from_row(found) if found else None
 
     async def _last(
         self,
@@ -138,9 +160,16 @@ class Corrections:
         return correction
 
     async def _jobs(self, user_id: str, lines: Sequence[LineRef]) -> list[Job]:
-        tracking_ids = dict.fromkeys(line.tracking_id for line in lines)
-        found = [await self._files.job(user_id, each) for each in tracking_ids]
-        return [job for job in found if job]
+        tracking_ids = list(dict.fromkeys(line.tracking_id for line in lines))
+        found: dict[str, Job | None] = {}
+        waiting = iter(tracking_ids)
+
+        async def reader() -> None:
+            for each in waiting:
+                found[each] = await self._files.job(user_id, each)
+
+        await asyncio.gather(*(reader() for _ in range(min(READERS, len(tracking_ids)))))
+        return [job for each in tracking_ids if (job := found[each])]
 
     def _row(self, user_id: str, clawback: Clawback, cause: _Cause, correction: Correction) -> Row:
         return {
@@ -179,7 +208,7 @@ class Corrections:
 class _Step:
     """What an event does to one fulfilment. ``total`` counts what it did in a transaction before this one, too."""
 
-    def __init__(self, before: Job, lines: Sequence[LineRef], event_id: str, rule: _Rule) -> None:
+    def __init__(self, before: Job, lines: Sequence[LineRef], event_id: str, rule: _Rule, *, gives_back: bool) -> None:
         self.before = before
         self.change = 0
         self.total = 0
@@ -189,14 +218,17 @@ class _Step:
             if (line.order_id, line.line_id) not in places:
                 continue
             if line.changed_by == event_id:
-                self.total += _done(line, rule)
+                self.total += _done(line, gives_back=gives_back)
                 continue
             state, change = rule(line)
             self.change += change
-            if state is not line.state:
-                changed[line] = replace(line, state=state, changed_by=event_id)
+            # Noted, too, where another one had taken it: a reversal that was judged without this one leaves it then.
+            is_besides = line.state is LineState.CHARGED_BACK and not gives_back
+            if is_besides or state is not line.state:
+                by = event_id + _BESIDES if is_besides else event_id
+                changed[line] = replace(line, state=state, changed_by=by)
         self.total += self.change
-        self.is_pending = bool(changed)
+        self.is_pending = any(old != new for old, new in changed.items())
         self.after = before.with_lines(changed)
 
 
@@ -205,6 +237,8 @@ def _writes(steps: Sequence[_Step]) -> list[Operation]:
 
 
 def _refund(line: Line) -> tuple[LineState, int]:
+    if line.state is LineState.CHARGED_BACK:
+        return LineState.REVOKED, 0  # taken for good: no reversal brings it back, whichever of them comes first
     return (LineState.REVOKED, -line.quantity) if line.state.is_held else (line.state, 0)
 
 
@@ -214,18 +248,27 @@ def _chargeback(line: Line) -> tuple[LineState, int]:
     return (LineState.CHARGED_BACK, -line.quantity) if line.state.is_held else (line.state, 0)
 
 
-def _reversal(line: Line) -> tuple[LineState, int]:
-    match line.state:
-        case LineState.CHARGED_BACK:
-            return LineState.RESTORED, line.quantity
-        case LineState.GRANTED:
-            return LineState.REVERSED, 0
-    return line.state, 0
+def _reversal_of(chargebacks: Collection[str] | None) -> _Rule:
+    def reversal(line: Line) -> tuple[LineState, int]:
+        match line.state:
+            case LineState.CHARGED_BACK if chargebacks is None or _is_by(line, chargebacks):
+                return LineState.RESTORED, line.quantity
+            case LineState.GRANTED:
+                return LineState.REVERSED, 0
+        return line.state, 0
+
+    return reversal
 
 
-def _done(line: Line, rule: _Rule) -> int:
+def _is_by(line: Line, events: Collection[str]) -> bool:
+    """Whether one of these events, or what followed from it, changed a line last."""
+    by = line.changed_by or ""
+    return any(by == each or by.startswith(f"{each}.") for each in events)
+
+
+def _done(line: Line, *, gives_back: bool) -> int:
     """By how much the balance changed when this event put the line into its state."""
-    if rule is _reversal:
+    if gives_back:
         return line.quantity if line.state is LineState.RESTORED else 0
     return -line.quantity if line.state in {LineState.REVOKED, LineState.CHARGED_BACK} else 0
 

@@ -18,6 +18,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.clock import to_iso
+from shared.ledger.kinds import JobStatus
 from shared.ledger.record import (
     END,
     OPEN,
@@ -35,10 +36,11 @@ from shared.storage.rows import Row
 from shared.storage.tables import Table
 from shared.storage.transactions import ConflictError, Operation
 
+_FIRST = "!"
+"""Comes before every character that a name here may have."""
+
 EVENT = "event"
 """The property of an open row that holds an event."""
-
-_ALL = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +103,24 @@ class Files:
         """Whether something is left to be done of a fulfilment."""
         return await self._table.get(shard_of(job.user_id), job.filed_under) is not None
 
-    async def close(self, job: Job) -> None:
-        """Nothing is left to be done. Closing twice is no error."""
-        await self.remove(shard_of(job.user_id), job.filed_under)
-
     async def remove(self, shard: str, name: str) -> None:
         """Remove an open row, if it is there."""
         with suppress(ConflictError):
             await self._table.commit([Operation("delete", {"PartitionKey": shard, "RowKey": name})])
 
-    async def due(self, shard: str, now: datetime, count: int) -> list[Due]:
-        """The first ``count`` open rows of a shard that are due by ``now``, the most overdue first."""
-        rows = await self._table.first(shard, OPEN, f"{OPEN}{to_iso(now)}{END}", count)
+    async def due(self, shard: str, by: datetime, count: int, *, after: str = OPEN) -> list[Due]:
+        """The first ``count`` open rows of a shard that are due ``by`` then, the most overdue first.
+
+        ``after`` is the name of a row: those before it, and itself, are left out.
+        """
+        return await self._open(shard, f"{after}{_FIRST}", f"{OPEN}{to_iso(by)}{END}", count)
+
+    async def due_later(self, shard: str, than: datetime, count: int) -> list[Due]:
+        """Up to ``count`` open rows of a shard that are due later than that."""
+        return await self._open(shard, f"{OPEN}{to_iso(than)}{END}", f"{OPEN}{END}", count)
+
+    async def _open(self, shard: str, start: str, end: str, count: int) -> list[Due]:
+        rows = await self._table.first(shard, start, end, count)
         return [
             Due(shard, row["RowKey"], row.get("userId", ""), row.get("trackingId", ""), row.get(EVENT)) for row in rows
         ]
@@ -125,14 +133,21 @@ class Files:
     async def balances(self, user_id: str, sandbox: str) -> list[Balance]:
         """What a player holds in a sandbox, by product id."""
         prefix = balances_name(user_id, sandbox)
-        rows = await self._table.first(shard_of(user_id), prefix, prefix + END, _ALL)
+        rows = await self._table.first(shard_of(user_id), prefix, prefix + END, None)
         return [Balance(row["productId"], int(row["quantity"])) for row in rows]
 
     async def jobs(self, user_id: str) -> list[Job]:
         """All fulfilments of a player, by tracking id."""
         prefix = f"job|{user_name(user_id)}|"
-        rows = await self._table.first(shard_of(user_id), prefix, prefix + END, _ALL)
+        rows = await self._table.first(shard_of(user_id), prefix, prefix + END, None)
         return [job_from(row) for row in rows]
+
+    async def stuck(self, user_id: str) -> list[str]:
+        """The tracking ids of a player's fulfilments that are stuck. It looks at all that the player ever had."""
+        prefix = f"job|{user_name(user_id)}|"
+        names = ("trackingId", "status")
+        rows = await self._table.first(shard_of(user_id), prefix, prefix + END, None, select=names)
+        return [row["trackingId"] for row in rows if row.get("status") == JobStatus.STUCK]
 
     async def refund(self, user_id: str, event_id: str) -> Row | None:
         """What a clawback event did to a player; None where it was not applied."""
@@ -168,7 +183,7 @@ def event_row(shard: str, due: datetime, event_id: str, event: bytes) -> Row:
 
 
 def _balance_name(job: Job) -> str:
-    return balances_name(job.user_id, job.sandbox) + job.product_id
+    return balances_name(job.user_id, job.sandbox) + job.product_id.upper()
 
 
 def _open_name(job: Job, due: datetime) -> str:

@@ -19,10 +19,11 @@ from shared.events import (
     consumable_granted,
     consumable_restored,
 )
+from shared.ledger.closing import Closing
 from shared.ledger.filing import Files, HeldBalance, balance_write, job_row
 from shared.ledger.kinds import JobStatus
 from shared.ledger.order_lines import OrderLines
-from shared.ledger.record import Job, Line, LineState
+from shared.ledger.record import Job, Line, LineState, shard_of
 from shared.storage.transactions import ConflictError, Operation
 
 ATTEMPTS = 20
@@ -50,10 +51,11 @@ class _Earlier:
 class Granting:
     """Grants. All methods raise :class:`UnavailableError` where storage is away."""
 
-    def __init__(self, files: Files, order_lines: OrderLines, events: Events) -> None:
+    def __init__(self, files: Files, order_lines: OrderLines, events: Events, closing: Closing) -> None:
         self._files = files
         self._order_lines = order_lines
         self._events = events
+        self._closing = closing
         self._known: OrderedDict[tuple[str, str, str], HeldBalance] = OrderedDict()
 
     async def grant(self, job: Job, lines: Sequence[Line], new_quantity: int, now: datetime) -> Job:
@@ -73,7 +75,7 @@ class Granting:
             granted=job.quantity,
             granted_on=now,
         )
-        place = job.user_id, job.sandbox, job.product_id
+        place = job.user_id, job.sandbox, job.product_id.upper()
         held = self._known.get(place)
         for _ in range(ATTEMPTS):
             earlier = await self._earlier(done) if job.is_developer_managed else None
@@ -95,7 +97,7 @@ class Granting:
         """Write what follows from a grant, and close it."""
         event = _event(job)
         await asyncio.gather(self._order_lines.put(job), *([self._events.send(event)] if event else []))
-        await self._files.close(job)
+        await self._closing.close(shard_of(job.user_id), job.filed_under)
 
     async def _ours(self, job: Job) -> Job:
         """The fulfilment as it was granted under our claim after all: a transaction whose answer was lost, say."""
@@ -127,7 +129,7 @@ class Granting:
         return None
 
     def _remember(self, job: Job, held: HeldBalance) -> None:
-        place = job.user_id, job.sandbox, job.product_id
+        place = job.user_id, job.sandbox, job.product_id.upper()
         self._known[place] = held
         self._known.move_to_end(place)
         while len(self._known) > REMEMBERED:

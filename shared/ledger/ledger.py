@@ -1,9 +1,10 @@
 """The books of all players, as fulfilment and refunds use them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from shared.clock import Clock, utc_now
 from shared.events import Events
+from shared.ledger.closing import PAUSE, Closing
 from shared.ledger.corrections import Clawback, Correction, Corrections
 from shared.ledger.filing import Files
 from shared.ledger.granting import Granting
@@ -15,13 +16,18 @@ from shared.storage.tables import Table
 
 
 class Ledger:
-    """The tables ``ledger`` and ``orderlines``. All methods raise :class:`UnavailableError` where storage is away."""
+    """The tables ``ledger`` and ``orderlines``. All methods raise :class:`UnavailableError` where storage is away.
 
-    def __init__(self, books: Table, order_lines: Table, events: Events, *, clock: Clock = utc_now) -> None:
+    ``pause`` is how many seconds rows of what has ended are gathered before they are removed.
+    """
+
+    def __init__(
+        self, books: Table, order_lines: Table, events: Events, *, clock: Clock = utc_now, pause: float = PAUSE
+    ) -> None:
         self.files = Files(books)
         self.outbox = Outbox(self.files, events, clock=clock)
-        self.granting = Granting(self.files, OrderLines(order_lines), events)
         self._order_lines = OrderLines(order_lines)
+        self.granting = Granting(self.files, self._order_lines, events, Closing(books, pause=pause))
         self._corrections = Corrections(self.files, self.outbox, clock=clock)
 
     async def balances(self, user_id: str, sandbox: str = RETAIL) -> list[Balance]:
@@ -47,9 +53,12 @@ class Ledger:
         """
         return await self._corrections.apply_refund(user_id, lines, clawback)
 
-    async def restore(self, user_id: str, lines: Sequence[LineRef], clawback: Clawback) -> Correction:
+    async def restore(
+        self, user_id: str, lines: Sequence[LineRef], clawback: Clawback, chargebacks: Collection[str] | None = None
+    ) -> Correction:
         """Give back what a chargeback took of these lines, once for each event.
 
         A reversal that comes before its chargeback is remembered on the lines: the chargeback then takes nothing.
+        ``chargebacks`` are the ids of those that are known: a line that another one has met since stays as it is.
         """
-        return await self._corrections.restore(user_id, lines, clawback)
+        return await self._corrections.restore(user_id, lines, clawback, chargebacks)

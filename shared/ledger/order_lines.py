@@ -17,7 +17,6 @@ from shared.storage.transactions import MAX_OPERATIONS, Operation
 WRITERS = 8
 """Orders written side by side, where many filled one consume."""
 
-_MOST = 10_000
 _UNLINKED = "unlinked|"
 
 
@@ -45,14 +44,14 @@ class OrderLines:
         await asyncio.gather(*(writer() for _ in range(min(WRITERS, len(partitions)))))
 
     async def of_order(self, order_id: str) -> list[LineRef]:
-        """All lines of an order that anybody was granted something from."""
-        return await self._of(safe(order_id.lower()), _MOST)
+        """All lines of an order that anybody was granted something from, however many."""
+        return await self._of(safe(order_id.lower()), None)
 
     async def unlinked(self, product_id: str, count: int) -> list[LineRef]:
         """Up to ``count`` of what was granted of a product without that the Store told from which order."""
         return await self._of(_UNLINKED + safe(product_id.lower()), count)
 
-    async def _of(self, partition: str, count: int) -> list[LineRef]:
+    async def _of(self, partition: str, count: int | None) -> list[LineRef]:
         return [_from_row(row) for row in await self._table.first(partition, "", END, count)]
 
 

@@ -90,7 +90,8 @@ class Job:
     ``filed_under`` is the row that has it swept until nothing is left to do. ``claim`` names the worker that has it,
     until ``claimed_until``; nobody tries before ``not_before``. ``uncertain``: a consume may have taken effect, so a
     refusal is not believed (``refusals`` counts those). ``looked_up``: the item's ``transaction_id`` was asked for,
-    which happens before the first consume and never after it. ``sent`` counts the messages that sweeps have put since
+    which happens before the first consume and never after it, and is waited for until ``look_up_until``, once that
+    is set. ``sent`` counts the messages that sweeps have put since
     anybody was on it. ``granted`` is what was added to ``balance``, and
     ``restores`` the fulfilment that had granted the same unit before (reference, section 8, "Developer-managed").
     """
@@ -113,6 +114,7 @@ class Job:
     refusals: int = 0
     sent: int = 0
     looked_up: bool = False
+    look_up_until: datetime | None = None
     transaction_id: str | None = None
     lines: tuple[Line, ...] = ()
     new_quantity: int | None = None
@@ -141,7 +143,7 @@ class Job:
 
 
 def _request(job: Job) -> tuple[str, str, str, int, str, str]:
-    return job.user_id, job.tracking_id, job.product_id, job.quantity, job.consumable_type, job.sandbox
+    return job.user_id, job.tracking_id, job.product_id.upper(), job.quantity, job.consumable_type, job.sandbox
 
 
 def shard_of(user_id: str) -> str:
@@ -206,6 +208,7 @@ def to_properties(job: Job) -> dict[str, Any]:
         "refusals": job.refusals,
         "sent": job.sent,
         "lookedUp": job.looked_up,
+        "lookUpUntil": job.look_up_until and to_iso(job.look_up_until),
         "transactionId": job.transaction_id,
         "restores": job.restores,
     }
@@ -239,6 +242,7 @@ def job_from(row: Row, etag: str | None = None) -> Job:
         refusals=row.get("refusals", 0),
         sent=row.get("sent", 0),
         looked_up=row.get("lookedUp", False),
+        look_up_until=_moment(row, "lookUpUntil"),
         transaction_id=row.get("transactionId"),
         lines=_lines(row),
         new_quantity=int(new_quantity) if new_quantity is not None else None,

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from azure.data.tables.aio import TableClient
 
 _JSON = "application/json;odata=minimalmetadata"
+
+MOST_A_PAGE = 1_000
+"""Rows that one request shows; a request for more is refused (Azure Tables, "Query Entities")."""
+
 _NEXT = {"NextPartitionKey": "x-ms-continuation-NextPartitionKey", "NextRowKey": "x-ms-continuation-NextRowKey"}
 
 
@@ -40,13 +44,15 @@ class Table:
             return None
         return decode_row(response.content), response.headers["ETag"]
 
-    async def first(self, partition: str, start: str, end: str, count: int, *, select: Sequence[str] = ()) -> list[Row]:
-        """Up to ``count`` rows with ``start`` <= RowKey < ``end``, in order: one range of one partition, no scan.
+    async def first(
+        self, partition: str, start: str, end: str, count: int | None, *, select: Sequence[str] = ()
+    ) -> list[Row]:
+        """Up to ``count`` rows (None: all) with ``start`` <= RowKey < ``end``, in order: one range, no scan.
 
         :raises UnavailableError: the account is away.
         """
         bounds = (f"{name} '{value.replace("'", "''")}'" for name, value in _bounds(partition, start, end))
-        query = {"$filter": " and ".join(bounds), "$top": str(count)}
+        query = {"$filter": " and ".join(bounds), "$top": str(min(count or MOST_A_PAGE, MOST_A_PAGE))}
         if select:
             query["$select"] = ",".join(select)
         rows: list[Row] = []
@@ -59,7 +65,7 @@ class Table:
                 for name, header in _NEXT.items()
                 if header in response.headers
             }
-            if len(rows) >= count or not following:
+            if not following or (count is not None and len(rows) >= count):
                 return rows[:count]
             query |= following
 

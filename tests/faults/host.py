@@ -30,6 +30,12 @@ GRACE_SECONDS = 1.0
 WINDOW_SECONDS = 1
 """How long a message of the clawback queue is hidden."""
 
+CLOSING_SECONDS = 0.2
+"""For how long the rows of what has ended are gathered."""
+
+PUT_BACK_SECONDS = 1
+"""For how long a message is hidden that found the tables away."""
+
 _PARTS = (
     "function_app",
     "shared.wiring",
@@ -62,6 +68,8 @@ def _bend_time(file: Path) -> None:
 
     # Before anybody else has imported them: all take them from there.
     import_module("shared.clock").utc_now = shifted  # type: ignore[attr-defined]
+    import_module("shared.ledger.closing").PAUSE = CLOSING_SECONDS  # type: ignore[attr-defined]
+    import_module("shared.fulfillment.intake").PUT_BACK_FOR = PUT_BACK_SECONDS  # type: ignore[attr-defined]
     drain = import_module("shared.refunds.drain")
     drain.VISIBILITY, drain.MARGIN = WINDOW_SECONDS, WINDOW_SECONDS / 4  # type: ignore[attr-defined]
 

@@ -20,7 +20,8 @@ from shared.refunds.record import shard_of as shard_of_group
 from shared.storage.queues import Queue
 from shared.storage.tables import Table
 from shared.store.user_store_id import UserStoreIdKey
-from shared.wiring import LEDGER_TABLE, REFUNDS_TABLE
+from shared.wiring.fulfillment import LEDGER_TABLE
+from shared.wiring.refunds import TABLE as REFUNDS_TABLE
 from tests.faults.lives import Bench, Life
 from tests.support.app import Headers, unique
 from tests.support.refunding import CHEST, COINS, GAME, SWORD
@@ -81,7 +82,7 @@ class Shop:
         self.asked: list[Asked] = []
         self.headers: Headers = {}
         self.answered: set[str] = set()
-        account = bench.wiring._account
+        account = bench.wiring.core.account
         self.jobs = Queue(account, JOBS_QUEUE)
         self._books, self._refunds = Table(account, LEDGER_TABLE), Table(account, REFUNDS_TABLE)
         self._users: set[str] = set()
@@ -99,7 +100,7 @@ class Shop:
         """A player with a key."""
         user = unique(name)
         key = UserStoreIdKey(await self.bench.control.store_id("collections", user))
-        await self.bench.wiring.intake.keep(user, StoreIdKind.COLLECTIONS, key)
+        await self.bench.wiring.keys.intake.keep(user, StoreIdKind.COLLECTIONS, key)
         self._users.add(user)
         return user
 
@@ -112,10 +113,10 @@ class Shop:
     async def consume_as_one_who_died(self, asked: Asked) -> None:
         """Consume coins at the Store, and write nothing down."""
         wiring = self.bench.wiring
-        await wiring.current_keys.use(
+        await wiring.keys.current.use(
             asked.user_id,
             StoreIdKind.COLLECTIONS,
-            lambda key, token: wiring.collections.consume(
+            lambda key, token: wiring.store.collections.consume(
                 key,
                 token,
                 tracking_id=asked.at_store,
@@ -156,7 +157,7 @@ class Shop:
 
     async def job(self, asked: Asked) -> Job | None:
         """A fulfilment as it is filed."""
-        return await self.bench.wiring.ledger.job(asked.user_id, asked.tracking_id)
+        return await self.bench.wiring.fulfillment.ledger.job(asked.user_id, asked.tracking_id)
 
     async def all_granted(self, asked: list[Asked]) -> bool:
         """Whether all of these are granted."""
@@ -181,8 +182,9 @@ class Shop:
         told = _sums(events)
         users = self._users
         books = await self.store.books(*users)
+        ledger = self.bench.wiring.fulfillment.ledger
         for user in users:
-            ours = {each.product_id: each.quantity for each in await self.bench.wiring.ledger.balances(user)}
+            ours = {each.product_id: each.quantity for each in await ledger.balances(user)}
             theirs = {name: each["held"] for name, each in books[user]["products"].get("RETAIL", {}).items()}
             wanted = {name: held for name, held in theirs.items() if name in {COINS, SWORD}}
             assert {name: ours.get(name, 0) for name in wanted} == wanted, f"{user}: {ours}, at the Store {theirs}"
@@ -196,12 +198,12 @@ class Shop:
     async def _check_lines(self, user: str, balances: dict[str, int]) -> None:
         """What order lines say is held is the balance, and each of them is found by its order."""
         held: Counter[str] = Counter()
-        for job in await self.bench.wiring.ledger.files.jobs(user):
+        for job in await self.bench.wiring.fulfillment.ledger.files.jobs(user):
             assert job.status.is_over, f"{job}"
             for line in job.lines:
                 held[job.product_id] += line.quantity if line.state.is_held else 0
                 if line.state is not LineState.ELSEWHERE:
-                    refs = await self.bench.wiring.ledger.lines_of_order(line.order_id)
+                    refs = await self.bench.wiring.fulfillment.ledger.lines_of_order(line.order_id)
                     assert (user, job.tracking_id) in {(ref.user_id, ref.tracking_id) for ref in refs}, f"{job}"
         assert {name: held[name] for name in balances} == balances, f"{user}: lines {held}, balances {balances}"
 

@@ -27,6 +27,7 @@ CHANGES = (
     "Files.replace",
     "Granting.grant",
     "Granting.finish",
+    "Closing._remove",
     "OrderLines.put",
     "Collections.consume",
     "Corrections._last",

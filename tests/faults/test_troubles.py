@@ -93,7 +93,7 @@ async def test_everything_a_hundredfold_over_four_processes(gated: Bench) -> Non
         await crowd.everywhere("fetch_refunds")
 
         await crowd.settled(shop.asked)
-        assert {each.quantity for each in await gated.wiring.ledger.balances(anna)} == {0}
+        assert {each.quantity for each in await gated.wiring.fulfillment.ledger.balances(anna)} == {0}
 
 
 async def test_four_processes_work_on_one_players_books(gated: Bench) -> None:
@@ -109,7 +109,7 @@ async def test_four_processes_work_on_one_players_books(gated: Bench) -> None:
         await asyncio.gather(*posts, *sends)
 
         async def some_granted() -> bool:
-            return len([job for job in await gated.wiring.ledger.files.jobs(user) if job.granted]) >= 5
+            return len([job for job in await gated.wiring.fulfillment.ledger.files.jobs(user) if job.granted]) >= 5
 
         await eventually(some_granted, 60)
         consumed = {order for order in orders[:4] if await _is_consumed(shop, user, order)}
@@ -120,7 +120,7 @@ async def test_four_processes_work_on_one_players_books(gated: Bench) -> None:
         await crowd.drive.until(lambda: shop.all_granted(asked), [each for each in asked if each.over_http])
 
         await crowd.settled([])
-        (balance,) = await gated.wiring.ledger.balances(user)
+        (balance,) = await gated.wiring.fulfillment.ledger.balances(user)
         assert balance.quantity == 3 * (len(asked) - len(consumed))
 
 
@@ -147,7 +147,7 @@ async def test_the_outgoing_queue_is_down(gated: Bench) -> None:
         await shop.run(life, "fetch_refunds")
 
         async def taken_back() -> bool:
-            return [each.quantity for each in await gated.wiring.ledger.balances(anna)] == [2]
+            return [each.quantity for each in await gated.wiring.fulfillment.ledger.balances(anna)] == [2]
 
         await drive.until(taken_back, [])
         assert gated.gate.refused

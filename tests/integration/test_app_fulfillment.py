@@ -194,6 +194,25 @@ async def test_a_message_a_hundred_times_is_one_fulfilment(app: App, storage: St
     assert [event["type"] for event in await storage.events(name)] == ["storekeeper.consumable.granted"]
 
 
+async def test_what_waits_for_a_key_is_fulfilled_as_soon_as_the_game_has_handed_one_in(
+    app: App, storage: Storage
+) -> None:
+    name, tracking_id = unique(), str(uuid4())
+    headers = await app.player(name)
+    await app.control.store.buy(name, COINS, 10)
+    await storage.send(JOBS, json.dumps(coins(version=1, userId=name, trackingId=tracking_id)))
+
+    async def waits() -> bool:
+        answer = await app.http.get(f"/users/me/fulfillments/{tracking_id}", headers=headers)
+        return answer.status_code == 200 and answer.json()["status"] == "stuck"
+
+    await eventually(waits)
+    await app.keep(headers, "collections", await app.control.store_id("collections", name))
+
+    await granted(app, headers, tracking_id)
+    assert await balances(app, headers) == {COINS: 3}
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

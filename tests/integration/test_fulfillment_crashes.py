@@ -22,6 +22,8 @@ class Way:
 
     kind: ConsumableType
     over_http: bool
+    at_once: int = 0
+    """What a process carries out itself."""
 
     async def go(self, world: Fulfilling, instance: Instance, asked: Asked) -> None:
         """From the request to the end, with the messages that it causes."""
@@ -37,6 +39,8 @@ WAYS = {
     "coins by message": Way("Consumable", over_http=False),
     "a chest over HTTP": Way("UnmanagedConsumable", over_http=True),
     "a chest by message": Way("UnmanagedConsumable", over_http=False),
+    "coins in hand": Way("Consumable", over_http=True, at_once=1),
+    "a chest in hand": Way("UnmanagedConsumable", over_http=True, at_once=1),
 }
 
 
@@ -74,7 +78,7 @@ async def granted_once(world: Fulfilling, asked: Asked) -> None:
 async def test_a_fulfilment_survives_a_crash_at_every_point(world: Fulfilling, way: Way) -> None:
     undisturbed = Fate()
     first = await asked_by_a_new_player(world, way)
-    await way.go(world, world.instance(undisturbed), first)
+    await way.go(world, world.instance(undisturbed, at_once=way.at_once), first)
     await granted_once(world, first)
     assert not await world.open_rows()
     points = len(undisturbed.calls)
@@ -85,7 +89,7 @@ async def test_a_fulfilment_survives_a_crash_at_every_point(world: Fulfilling, w
             fate = Fate(point, before)
             asked = await asked_by_a_new_player(world, way)
             with pytest.raises(CrashError):
-                await way.go(world, world.instance(fate), asked)
+                await way.go(world, world.instance(fate, at_once=way.at_once), asked)
             world.later(minutes=2)
 
             # Whoever asked had no answer, and the queue's message comes back: both ask again.
@@ -98,17 +102,18 @@ async def test_a_fulfilment_survives_a_crash_at_every_point(world: Fulfilling, w
             await granted_once(world, asked)
 
 
-async def test_the_sweep_alone_brings_to_an_end_what_was_accepted(world: Fulfilling) -> None:
+@pytest.mark.parametrize("name", ["coins over HTTP", "coins in hand"])
+async def test_the_sweep_alone_brings_to_an_end_what_was_accepted(world: Fulfilling, name: str) -> None:
     """The message was never put, the player's game is gone: the purchase is granted all the same."""
-    way = WAYS["coins over HTTP"]
+    way = WAYS[name]
     undisturbed = Fate()
-    await way.go(world, world.instance(undisturbed), await asked_by_a_new_player(world, way))
+    await way.go(world, world.instance(undisturbed, at_once=way.at_once), await asked_by_a_new_player(world, way))
     accepted = next(index for index, call in enumerate(undisturbed.calls, 1) if call.startswith("commit create job"))
 
     for point in range(accepted, len(undisturbed.calls) + 1):
         asked = await asked_by_a_new_player(world, way)
         with pytest.raises(CrashError):
-            await way.go(world, world.instance(Fate(point, before=False)), asked)
+            await way.go(world, world.instance(Fate(point, before=False), at_once=way.at_once), asked)
 
         world.work.lying.clear()
         world.later(minutes=2)
@@ -120,16 +125,16 @@ async def test_the_sweep_alone_brings_to_an_end_what_was_accepted(world: Fulfill
 async def test_two_crashes_in_a_row_at_any_two_points(world: Fulfilling) -> None:
     way = WAYS["coins by message"]
     undisturbed = Fate()
-    await way.go(world, world.instance(undisturbed), await asked_by_a_new_player(world, way))
+    await way.go(world, world.instance(undisturbed, at_once=way.at_once), await asked_by_a_new_player(world, way))
 
     for point in range(1, len(undisturbed.calls) + 1):
         for second in range(1, len(undisturbed.calls) + 1, 2):
             asked = await asked_by_a_new_player(world, way)
             with pytest.raises(CrashError):
-                await way.go(world, world.instance(Fate(point, before=False)), asked)
+                await way.go(world, world.instance(Fate(point, before=False), at_once=way.at_once), asked)
             world.later(minutes=2)
             try:
-                await way.go(world, world.instance(Fate(second)), asked)
+                await way.go(world, world.instance(Fate(second), at_once=way.at_once), asked)
             except CrashError:
                 world.later(minutes=2)
 

@@ -99,6 +99,18 @@ class TestWhatIsAskedFor:
 
         assert await world.balance(asked.user_id) == 1
 
+    async def test_a_product_in_other_letter_case_is_the_same_product(
+        self, world: Fulfilling, instance: Instance
+    ) -> None:
+        player = await world.player(coins=10)
+        asked = Asked(player, world.coins.lower(), 1)
+        await accepted(world, instance, asked)
+        await accepted(world, world.instance(), Asked(player, world.coins, 2))
+        await accepted(world, instance, Asked(player, world.coins, 1, tracking_id=asked.tracking_id))
+
+        (balance,) = await instance.intake.balances(player, None)
+        assert (balance.product_id, balance.quantity) == (world.coins, 3)
+
     @pytest.mark.parametrize("change", ["quantity", "product", "kind", "sandbox"])
     async def test_another_content_under_an_id_changes_nothing(
         self, world: Fulfilling, instance: Instance, change: str
@@ -208,7 +220,7 @@ class TestPlayersWithoutAKey:
     ) -> None:
         asked = Asked(await world.player(coins=1), world.coins, 1)
         await accepted(world, instance, asked)
-        await world.wiring.intake.forget(asked.user_id, StoreIdKind.COLLECTIONS)
+        await world.wiring.keys.intake.forget(asked.user_id, StoreIdKind.COLLECTIONS)
 
         assert (await instance.intake.accept(asked.request)).status is JobStatus.GRANTED
 
@@ -386,7 +398,7 @@ class TestUnknownOutcomes:
             raise UnavailableError("entra", "is away")
 
         with monkeypatch.context() as patched:
-            patched.setattr(world.wiring.entra, "get_service_token", away)
+            patched.setattr(world.wiring.core.entra, "get_service_token", away)
             await accepted(world, instance, asked)
         job = await world.job(asked)
         assert (job.status, job.uncertain, job.reason) == (JobStatus.PENDING, False, "entra: is away")

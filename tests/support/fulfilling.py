@@ -64,7 +64,7 @@ class FatefulTable(Table):
     """A table of a process that may die."""
 
     def __init__(self, wiring: Wiring, name: str, fate: Fate) -> None:
-        super().__init__(wiring._account, name)
+        super().__init__(wiring.core.account, name)
         self.fate = fate
 
     async def get(self, partition: str, row: str) -> tuple[Row, str] | None:
@@ -116,7 +116,7 @@ class FatefulQueue(Queue):
     """A queue of this process, as one that may die puts into it."""
 
     def __init__(self, world: "Fulfilling", letters: Letters, name: str, fate: Fate) -> None:
-        super().__init__(world.wiring._account, name)
+        super().__init__(world.wiring.core.account, name)
         self.world, self.letters, self.fate = world, letters, fate
 
     async def send(self, message: object, *, time_to_live: int | None = None, delay: float = 0) -> None:
@@ -130,20 +130,22 @@ class FatefulQueue(Queue):
 class Instance:
     """One process of the app."""
 
-    def __init__(self, world: "Fulfilling", fate: Fate) -> None:
+    def __init__(self, world: "Fulfilling", fate: Fate, *, at_once: int = 0, pause: float = 0) -> None:
         wiring, self.fate = world.wiring, fate
-        self.transport = FatefulTransport(wiring.settings.store_collections_url, fate)
+        self.transport = FatefulTransport(wiring.core.settings.store_collections_url, fate)
         self.ledger = Ledger(
             FatefulTable(wiring, f"{world.name}books", fate),
             FatefulTable(wiring, f"{world.name}lines", fate),
             Events(FatefulQueue(world, world.told, "events", fate)),
             clock=world.clock,
+            pause=pause,
         )
         queue = FatefulQueue(world, world.work, "work", fate)
         files = self.ledger.files
         store = Collections(self.transport)
-        self.worker = Worker(files, self.ledger.granting, wiring.current_keys, store, queue, clock=world.clock)
-        self.intake = Intake(files, wiring._files, self.worker, queue, clock=world.clock)
+        self.worker = Worker(files, self.ledger.granting, wiring.keys.current, store, queue, clock=world.clock)
+        jobs = FatefulQueue(world, world.jobs, "jobs", fate)
+        self.intake = Intake(files, wiring.keys.files, self.worker, queue, jobs, clock=world.clock, at_once=at_once)
         self.sweeper = FulfillmentSweeper(files, self.ledger.outbox, queue, clock=world.clock)
 
 
@@ -183,7 +185,7 @@ class Fulfilling:
         self.wiring, self.control, self.store = wiring, control, control.store
         self.offset = timedelta(0)
         self.name = unique("t").replace("-", "")
-        self.work, self.told = Letters(), Letters()
+        self.jobs, self.work, self.told = Letters(), Letters(), Letters()
         self.coins, self.chest = f"{self.name}COINS".upper(), f"{self.name}CHEST".upper()
         self._instances: list[Instance] = []
 
@@ -195,9 +197,9 @@ class Fulfilling:
         """Time goes by."""
         self.offset += timedelta(**time)
 
-    def instance(self, fate: Fate | None = None) -> Instance:
+    def instance(self, fate: Fate | None = None, **options: Any) -> Instance:
         """A process of its own, with nothing in memory."""
-        self._instances.append(Instance(self, fate or Fate()))
+        self._instances.append(Instance(self, fate or Fate(), **options))
         return self._instances[-1]
 
     async def open(self) -> None:
@@ -222,7 +224,7 @@ class Fulfilling:
     async def hand_in_key(self, name: str) -> str:
         """Have the game hand in a player's key; the key."""
         key = await self.control.store_id("collections", name)
-        await self.wiring.intake.keep(name, StoreIdKind.COLLECTIONS, UserStoreIdKey(key))
+        await self.wiring.keys.intake.keep(name, StoreIdKind.COLLECTIONS, UserStoreIdKey(key))
         return key
 
     async def drain(self, instance: Instance | None = None) -> int:
@@ -253,7 +255,7 @@ class Fulfilling:
 
     async def open_rows(self) -> list[str]:
         """The names of all rows that stand for something to be done."""
-        table = Table(self.wiring._account, f"{self.name}books")
+        table = Table(self.wiring.core.account, f"{self.name}books")
         shards = [f"{shard:02x}" for shard in range(SHARDS)]
         return [row["RowKey"] for shard in shards for row in await table.first(shard, "open|", "open|~", 100)]
 

@@ -14,7 +14,7 @@ from shared.ledger.kinds import JobStatus
 from shared.poison import SUFFIX
 from shared.refunds.status import RefundStatus
 from shared.settings import described
-from shared.wiring import QUEUES
+from shared.wiring.poison import QUEUES
 from tests.support.documents import ROOT, Block, blocks, documents, prose_of, text_of
 
 DOCUMENTS = documents()

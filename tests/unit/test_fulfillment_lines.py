@@ -61,9 +61,17 @@ def test_the_order_is_that_of_the_unit_that_can_be_consumed() -> None:
         item("P", None),
         item("P", "2", status=ItemStatus.REVOKED),
         item("P", "3", quantity=0),
-        item("p", "4"),
+        item("p", "4", quantity=None),
+        item("P", "5"),
     ]
 
     assert transaction_of("P", items) == "4"
-    assert transaction_of("P", items[:4]) == "3"
-    assert transaction_of("P", items[:2]) is None
+    assert transaction_of("P", [*items[:4], items[5]]) == "5"
+
+
+@pytest.mark.parametrize(
+    "used", [{"quantity": 0}, {"status": ItemStatus.REVOKED}, {"status": ItemStatus.EXPIRED}], ids=str
+)
+def test_an_order_that_cannot_fill_the_consume_is_none(used: dict[str, Any]) -> None:
+    """A refund of it would take back what another order has filled."""
+    assert transaction_of("P", [item("P", "1", **used)]) is None

@@ -8,7 +8,7 @@ import pytest
 from shared.auth.tokens import StoreIdKind
 from shared.errors import BadGatewayError, UnavailableError
 from shared.fulfillment.outcomes import NO_ANSWER, after_failure
-from shared.fulfillment.schedule import MAX_REFUSALS, PATIENCE
+from shared.fulfillment.schedule import LAST_PATIENCE, LOOK_UP_PATIENCE, MAX_REFUSALS, PATIENCE
 from shared.keys.current import NoKeyError
 from shared.ledger.kinds import RETAIL, JobStatus
 from shared.ledger.record import Job
@@ -118,6 +118,42 @@ def test_a_player_without_a_key_is_told_so() -> None:
     assert job.reason
     assert "have the game make one" in job.reason
     assert waits(job) >= 60
+
+
+NO_KEY = NoKeyError(StoreIdKind.COLLECTIONS)
+
+
+@pytest.mark.parametrize("error", [NO_KEY, UNKNOWN, CREDENTIALS, UnavailableError("entra", "away")], ids=str)
+def test_the_older_it_is_the_rarer_it_is_tried_and_it_says_for_how_long(error: Exception) -> None:
+    pauses = []
+    for age in (PATIENCE, LAST_PATIENCE, 10 * LAST_PATIENCE):
+        job = after(error, replace(JOB, accepted_on=NOW - age, attempts=500))
+        assert job.status is JobStatus.STUCK
+        assert job.reason
+        assert job.reason.startswith(f"not over after {age.days} days: ")
+        pauses.append(waits(job))
+
+    assert pauses == [6 * 3600, 24 * 3600, 24 * 3600]
+    assert waits(after(error, replace(JOB, accepted_on=NOW - PATIENCE / 2, attempts=500))) <= 3600 * 1.2
+
+
+def test_a_player_without_a_key_is_never_refused() -> None:
+    job = after(NO_KEY, replace(JOB, accepted_on=NOW - 20 * LAST_PATIENCE, uncertain=True))
+
+    assert (job.status, job.uncertain, job.refusals) == (JobStatus.STUCK, True, 0)
+
+
+@pytest.mark.parametrize("error", [UNKNOWN, TimeoutError()])
+def test_a_look_up_is_waited_for_from_its_first_failure_on(error: Exception) -> None:
+    first = after(error, asked=False)
+    assert first.look_up_until == NOW + LOOK_UP_PATIENCE
+    earlier = replace(JOB, look_up_until=NOW)
+    assert after(error, earlier, asked=False).look_up_until == NOW
+
+
+@pytest.mark.parametrize("error", [THROTTLED, CREDENTIALS, NO_KEY])
+def test_what_would_stop_the_consume_too_is_no_look_up_that_failed(error: Exception) -> None:
+    assert after(error, asked=False).look_up_until is None
 
 
 def test_no_answer_has_a_reason_too() -> None:

@@ -45,6 +45,7 @@ GRANTED = replace(
     refusals=2,
     sent=3,
     looked_up=True,
+    look_up_until=NOW,
     transaction_id="order",
     lines=(Line("o", "l", 1), Line("o2", "", 2, LineState.CHARGED_BACK, "event")),
     new_quantity=0,
