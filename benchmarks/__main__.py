@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from benchmarks import catalog, fulfillment, renewal, seats, start, tokens
+from benchmarks import catalog, fulfillment, refunds, renewal, seats, start, tokens
 from benchmarks.report import Finding, table, write
 
 RESULTS = Path(__file__).parent / "results.json"
@@ -22,6 +22,7 @@ _SUBJECTS: dict[str, Callable[[Path], Awaitable[list[Finding]]]] = {
     "catalog": catalog.measure,
     "seats": seats.measure,
     "fulfillment": fulfillment.measure,
+    "refunds": refunds.measure,
 }
 
 

@@ -73,7 +73,7 @@ class Inputs:
     ledger_entities: float = _input(9, "entities a job", Basis.OURS, "rows of the above in the player's partition")
 
     refund_reads: float = _input(
-        7, "reads an event", Basis.OURS, "group, lines twice, open work, event, fulfilment, balance (`shared/refunds`)"
+        4.25, "reads an event", Basis.OURS, "group, lines, fulfilment, balance, a part of open work (`shared/refunds`)"
     )
     refund_writes: float = _input(3, "transactions an event", Basis.OURS, "books, outbox, record")
     clawback_time: float = _input(0.05, "s", Basis.ASSUMED, "a call of the Store's own queue")

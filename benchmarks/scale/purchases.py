@@ -7,7 +7,8 @@ from benchmarks.scale.outcome import Outcome, outcome
 from benchmarks.scale.world import Function, Instance, Steps, World
 from shared.fulfillment.messages import JOBS_QUEUE
 from shared.ledger.record import SHARDS
-from shared.refunds.drain import LONGEST_PASS, SIDE_BY_SIDE
+from shared.refunds.drain import LONGEST_PASS, MOST_READS
+from shared.refunds.side_by_side import SIDE_BY_SIDE
 from shared.store.clawback_queue import MOST_AT_ONCE
 
 EVENTS_QUEUE = "store-events"
@@ -88,15 +89,16 @@ def refund_storm(
 
 
 def _drained(world: World, events: int, timer: float, side_by_side: int) -> Steps:
-    """Pass after pass, as :mod:`shared.refunds.drain` goes: 32 events, some side by side, then the next 32."""
+    """Pass after pass, as :mod:`shared.refunds.drain` goes: a round of reads, some events side by side, the next."""
     inputs, instance, left = world.inputs, world.instance(), events
     while True:
         began = world.env.now
         instance.begin()
         world.executions += 1
         while left and world.env.now - began < LONGEST_PASS:
-            page = min(left, MOST_AT_ONCE)
-            world.store.wait(1 + page)
+            page = min(left, MOST_AT_ONCE * MOST_READS)
+            reads = -(-page // MOST_AT_ONCE)
+            world.store.wait(reads + page)
             rounds = -(-page // side_by_side)
             requests = world.storage.tables(
                 f"ledger {world.rng.randrange(SHARDS)}",
@@ -106,8 +108,8 @@ def _drained(world: World, events: int, timer: float, side_by_side: int) -> Step
             )
             took = max(requests, instance.cpu.wait(page * inputs.fulfillment_cpu))
             sent = world.storage.messages(EVENTS_QUEUE, page, requests=page)
-            # Read the page; of each event its message is deleted last.
-            yield world.env.timeout(inputs.clawback_time + took + rounds * (sent + inputs.clawback_time))
+            # Read the pages; of each event its message is deleted last.
+            yield world.env.timeout(reads * inputs.clawback_time + took + rounds * (sent + inputs.clawback_time))
             left -= page
         instance.end()
         if not left:

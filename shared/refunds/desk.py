@@ -27,7 +27,7 @@ _log = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A message as it came. ``fault`` says why it holds no event."""
+    """A message as it came. ``fault`` says why it holds no event. ``opened_at`` in seconds, see :meth:`Desk.now`."""
 
     message_id: str
     content: str
@@ -35,6 +35,7 @@ class Arrival:
     event: ClawbackEvent | None
     fault: str
     is_foreign: bool
+    opened_at: float
 
     @property
     def event_id(self) -> str:
@@ -62,14 +63,20 @@ class Desk:
         self._sandbox = sandbox.lower()
         self._clock = clock
 
-    def open(self, message_id: str, content: str) -> Arrival:
-        """Read a message. The queue is shared by all sandboxes: those of another one are foreign to us."""
+    def now(self) -> float:
+        """The time by which arrivals are told, in seconds."""
+        return self._books.now()
+
+    def open(self, message_id: str, content: str, *, since: float | None = None) -> Arrival:
+        """Read a message that is in hand, ``since`` then. The queue is shared: other sandboxes' are foreign to us."""
+        opened_at = self.now() if since is None else since
         try:
             event = decode_event(content)
         except UnreadableEventError as error:
-            return Arrival(message_id, content, unread_group(message_id), None, str(error), is_foreign=False)
+            group = unread_group(message_id)
+            return Arrival(message_id, content, group, None, str(error), is_foreign=False, opened_at=opened_at)
         foreign = event.data.sandbox_id.lower() != self._sandbox
-        return Arrival(message_id, content, group_of(event), event, "", is_foreign=foreign)
+        return Arrival(message_id, content, group_of(event), event, "", is_foreign=foreign, opened_at=opened_at)
 
     async def settle(self, arrival: Arrival) -> None:
         """Do what the message asks for and file it; when this returns, the message may be deleted.
@@ -79,50 +86,46 @@ class Desk:
         :raises UnavailableError: storage is away; nothing that was done is done again by the next try.
         """
         for waiting in await self._settle(arrival):
-            await self.look_again(waiting)
+            await self.look_again(waiting, arrival.opened_at)
 
     async def set_aside(self, arrival: Arrival) -> None:
         """File a message that fails again and again, for a person, and so that its deletion loses nothing.
 
         It is still tried, as what waits is. Raises as :meth:`settle`.
         """
-        shard = shard_of(arrival.group)
-        if await self._files.find(arrival.group, arrival.event_id, shard) is None:
+        group = await self._files.of_group(arrival.group, shard_of(arrival.group))
+        if _of(arrival, group) is None:
+            finding = review("it failed in a way nobody foresaw; see the log", look_again=True)
             with suppress(ConflictError):
-                await self._write(
-                    arrival, None, review("it failed in a way nobody foresaw; see the log", look_again=True)
-                )
+                await self._write(arrival, None, finding, group)
 
-    async def look_again(self, refund: Refund) -> None:
-        """Match an event again that was not settled. Raises as :meth:`settle`."""
-        await self._settle(self.open(refund.message_id, refund.content))
+    async def look_again(self, refund: Refund, since: float | None = None) -> None:
+        """Match an event again that was not settled, by what was so ``since`` then. Raises as :meth:`settle`."""
+        await self._settle(self.open(refund.message_id, refund.content, since=since))
 
     async def _settle(self, arrival: Arrival) -> list[Refund]:
         """Settle one event; the others of its group that wait."""
         shard = shard_of(arrival.group)
         for _ in range(ATTEMPTS):
             group = await self._files.of_group(arrival.group, shard)
-            before = next((each for each in group if each.event_id.lower() == arrival.event_id.lower()), None)
+            before = _of(arrival, group)
             if before and before.due_on is None:
                 return []
-            waiting = [each for each in group if each.due_on and each is not before]
-            if before:
-                before = await self._files.find(arrival.group, arrival.event_id, shard)
             try:
-                await self._write(arrival, before, await self._judge(arrival, before, group))
+                await self._write(arrival, before, await self._judge(arrival, before, group), group)
             except ConflictError:
                 continue
-            return waiting
+            return [each for each in group if each.due_on and each is not before]
         raise UnavailableError("storage-tables", "the event is being filed by others", retry_after=1.0)
 
-    async def _write(self, arrival: Arrival, before: Refund | None, finding: Finding) -> None:
+    async def _write(self, arrival: Arrival, before: Refund | None, finding: Finding, group: Sequence[Refund]) -> None:
         now = self._clock()
         received_on = before.received_on if before else now
         if finding.status is RefundStatus.REVIEW and not (before and before.status is RefundStatus.REVIEW):
             await self._events.send(refund_review_needed(_told(arrival, finding), now))
         if finding.status is not RefundStatus.APPLIED:
             _log.info("clawback event %s is %s: %s", arrival.event_id, finding.status, finding.reason)
-        await self._files.write(before, _filed(arrival, before, finding, received_on, now))
+        await self._files.write(before, _filed(arrival, before, finding, received_on, now), group)
 
     async def _judge(self, arrival: Arrival, before: Refund | None, group: Sequence[Refund]) -> Finding:
         event = arrival.event
@@ -137,7 +140,11 @@ class Desk:
             case Course.ENTITLEMENT:
                 return await self._entitlements.settle(event, group)
             case Course.BOOKS:
-                return await self._books.settle(event, before, group)
+                return await self._books.settle(event, before, group, arrival.opened_at)
+
+
+def _of(arrival: Arrival, group: Sequence[Refund]) -> Refund | None:
+    return next((each for each in group if each.event_id.lower() == arrival.event_id.lower()), None)
 
 
 def _filed(arrival: Arrival, before: Refund | None, finding: Finding, received_on: datetime, now: datetime) -> Refund:

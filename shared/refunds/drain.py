@@ -5,16 +5,15 @@ in time is left alone: it is shown again, to us or to others. A message is delet
 on file; dying before brings it again, which every event stands.
 """
 
-import asyncio
 import time
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from shared.correlation import get_logger
 from shared.errors import StorekeeperError
 from shared.refunds.desk import Arrival, Desk
-from shared.store.clawback_queue import ClawbackQueue, QueueMessage
+from shared.refunds.side_by_side import by_group
+from shared.store.clawback_queue import MOST_AT_ONCE, ClawbackQueue, QueueMessage
 from shared.store.errors import StoreError
 
 VISIBILITY = 120
@@ -29,20 +28,29 @@ LONGEST_PASS = 240.0
 MOST_TRIES = 10
 """Times that a message may fail in a way nobody foresaw; then we keep it, since a queue forgets what is too old."""
 
-SIDE_BY_SIDE = 8
-"""Orders worked on at once."""
+MOST_READS = 8
+"""Reads of one round, at most. Rounds begin with one, and grow while they are over in a part of the window."""
+
+QUICK, SLOW = 10.0, 30.0
+"""Seconds of a round that lets the next one be twice as large, and of one that has it halved."""
 
 _log = get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Tally:
-    """What a pass came to: messages that were read, done, left to others, and that failed."""
+    """What a pass came to: messages that were worked on, done, left to others, and that failed.
+
+    ``again`` had been read before; those of others always have, and are not counted. ``late``: the window was too short
+    for them, so that they come again, or have been shown to others before they were deleted.
+    """
 
     read: int = 0
     done: int = 0
     foreign: int = 0
     failed: int = 0
+    again: int = 0
+    late: int = 0
 
 
 class Drain:
@@ -61,47 +69,60 @@ class Drain:
         """
         tally = Tally()
         seen: set[str] = set()
-        started = self._monotonic()
-        while self._monotonic() - started < LONGEST_PASS:
-            read_at = self._monotonic()
-            page = await self._queue.receive(VISIBILITY)
-            new = [message for message in page if message.id not in seen]
+        reads = 1
+        started = now = self._monotonic()
+        while now - started < LONGEST_PASS:
+            new = [message for message in await self._read(reads) if message.id not in seen]
             if not new:
                 break
-            reached = await self._work(new, read_at + VISIBILITY - MARGIN, tally)
-            seen |= reached
+            seen |= await self._work(new, now + VISIBILITY - MARGIN, tally)
+            began, now = now, self._monotonic()
+            if now - began < QUICK:
+                reads = min(reads * 2, MOST_READS)
+            elif now - began > SLOW:
+                reads = max(reads // 2, 1)
         return tally
 
+    async def _read(self, reads: int) -> list[QueueMessage]:
+        """The messages of up to so many reads; fewer where the queue has no more."""
+        messages: list[QueueMessage] = []
+        for number in range(reads):
+            try:
+                page = await self._queue.receive(VISIBILITY)
+            except (StoreError, StorekeeperError):
+                if number == 0:
+                    raise
+                break  # what was read is worked on first; the next round says what is wrong
+            messages += page
+            if len(page) < MOST_AT_ONCE:
+                break
+        return messages
+
     async def _work(self, messages: Sequence[QueueMessage], until: float, tally: Tally) -> set[str]:
-        """Work on messages side by side, those that may concern each other one by one; the ids of those reached."""
-        groups: defaultdict[str, list[tuple[QueueMessage, Arrival]]] = defaultdict(list)
-        for message in messages:
-            arrival = self._desk.open(message.id, message.text)
-            groups[arrival.group].append((message, arrival))
+        """Work on messages; the ids of those reached by then."""
         reached: set[str] = set()
-        turns = asyncio.Semaphore(SIDE_BY_SIDE)
 
-        async def work(group: Sequence[tuple[QueueMessage, Arrival]]) -> None:
-            async with turns:
-                for message, arrival in group:
-                    if self._monotonic() >= until:
-                        return
-                    reached.add(message.id)
-                    tally.read += 1
-                    await self._one(message, arrival, tally)
+        async def work(message: QueueMessage, arrival: Arrival) -> None:
+            if self._monotonic() < until:
+                reached.add(message.id)
+                await self._one(message, arrival, tally)
+            else:
+                tally.late += 1
 
-        async with asyncio.TaskGroup() as tasks:
-            for group in groups.values():
-                tasks.create_task(work(group))
+        opened = [(message, self._desk.open(message.id, message.text)) for message in messages]
+        await by_group(((arrival.group, (message, arrival)) for message, arrival in opened), lambda each: work(*each))
         return reached
 
     async def _one(self, message: QueueMessage, arrival: Arrival, tally: Tally) -> None:
+        tally.read += 1
         if arrival.is_foreign:
             tally.foreign += 1
             return
+        tally.again += message.dequeue_count > 1
         try:
             await self._desk.settle(arrival)
             if not await self._queue.delete(message):
+                tally.late += 1
                 _log.info("clawback message %s was deleted, or is being worked on, elsewhere", message.id)
         except (StoreError, StorekeeperError) as error:
             tally.failed += 1

@@ -36,6 +36,10 @@ class History:
         consumed = [other for other in self._others if other.is_chargeback and other.state is EventState.REVOKED]
         return min(len(consumed), self._marks.count(Mark.REVERSAL) + 1)
 
+    def chargebacks(self) -> frozenset[str]:
+        """The ids of the chargebacks that are known, in lower case."""
+        return frozenset(other.id.lower() for other in self._others if mark_of(other) is Mark.CHARGEBACK)
+
     def is_taken(self, mark: Mark) -> bool:
         """Whether the purchase is taken back, with one more event of this mark."""
         return is_taken([*self._marks, mark])

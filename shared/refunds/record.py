@@ -27,7 +27,7 @@ class Refund:
     ``group`` holds events together that may concern each other: those of an order or of a subscription. ``content`` is
     the message as it came. ``event`` is None where that could not be read; ``event_id`` is then the group's name.
     ``quantity`` is how many units were taken back (negative: given back). ``due_on`` is when it is looked at again,
-    None where it is settled. ``received_on`` in whole seconds.
+    None where it is settled. ``received_on`` in whole seconds. ``turn`` counts the filings of its group up to its own.
     """
 
     group: str
@@ -41,7 +41,7 @@ class Refund:
     attempts: int = 0
     quantity: int = 0
     user_id: str | None = None
-    etag: str | None = None
+    turn: int = 0
 
     @cached_property
     def event(self) -> ClawbackEvent | None:
@@ -84,6 +84,7 @@ def to_properties(refund: Refund) -> dict[str, Any]:
         "reason": refund.reason[:LONGEST_REASON],
         "attempts": refund.attempts,
         "quantity": refund.quantity,
+        "turn": refund.turn,
     }
     if refund.due_on:
         properties["dueOn"] = to_iso(refund.due_on)
@@ -92,7 +93,7 @@ def to_properties(refund: Refund) -> dict[str, Any]:
     return properties
 
 
-def from_row(row: Row, etag: str | None = None) -> Refund:
+def from_row(row: Row) -> Refund:
     """The inverse of :func:`to_properties`."""
     due_on = row.get("dueOn")
     return Refund(
@@ -107,7 +108,7 @@ def from_row(row: Row, etag: str | None = None) -> Refund:
         attempts=row["attempts"],
         quantity=row["quantity"],
         user_id=row.get("userId"),
-        etag=etag,
+        turn=row.get("turn", 0),
     )
 
 

@@ -166,7 +166,7 @@ class Market:
         try:
             await instance.sweeper.sweep()
             await world.drain(instance)
-            for refund in await files.due(world.clock(), 100):
+            async for refund in files.due(world.clock(), 100):
                 await desk.look_again(refund)
         except CrashError:
             return
@@ -187,7 +187,7 @@ class Market:
         """Why events wait."""
         _, _, files = self.process(None)
         self.world.later(days=2)
-        found = await files.due(self.world.clock(), 100)
+        found = [refund async for refund in files.due(self.world.clock(), 100)]
         self.world.later(days=-2)
         return [f"{each.event_id} {each.status}: {each.reason}" for each in found]
 

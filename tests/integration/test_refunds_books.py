@@ -299,7 +299,7 @@ class TestChargebacks:
         await world.control.store.charge_back(user, order)
         await world.run()
         (event,) = await world.control.store.reverse_chargeback(user, order)
-        await world.wiring.intake.forget(user, StoreIdKind.COLLECTIONS)
+        await world.wiring.keys.intake.forget(user, StoreIdKind.COLLECTIONS)
         await world.run()
         await world.carry_out_jobs()
         await world.run()
@@ -431,6 +431,22 @@ class TestOrder:
 
         refund = await world.found(event)
         assert (refund.status, refund.quantity) == (RefundStatus.APPLIED, 10)
+        assert await world.balance(user) == 0
+
+    async def test_what_a_clock_filed_that_was_ahead_waits_no_longer_for_that(self, world: Refunding) -> None:
+        user = await world.player()
+        order = await world.buy(user, COINS, 10)
+        line = (await world.control.store.books(user))[user]["orders"][0]["lines"][0]["lineItemId"]
+        event = crafted(order, line)
+        world.offset = timedelta(days=400)
+        await world.put(event)
+        await world.run()
+        world.offset = timedelta(0)
+        await world.fulfill(user, COINS, 10)
+
+        await world.run()
+
+        assert (await world.found(event)).status is RefundStatus.APPLIED
         assert await world.balance(user) == 0
 
     async def test_a_consume_that_was_under_way_is_taken_when_it_is_granted(self, world: Refunding) -> None:

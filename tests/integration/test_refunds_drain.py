@@ -1,7 +1,7 @@
 """The Store's queue is read once through: in batches, inside the window, deleting last, leaving others' alone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -12,9 +12,11 @@ from local.control import Control
 from shared.errors import UnavailableError
 from shared.ledger.ledger import Ledger
 from shared.ledger.record import LineRef
-from shared.refunds.drain import MARGIN, MOST_TRIES, VISIBILITY, Drain
+from shared.refunds.desk import Arrival
+from shared.refunds.drain import MARGIN, MOST_TRIES, VISIBILITY, Drain, Tally
 from shared.refunds.status import RefundStatus
-from shared.store.clawback_queue import ClawbackQueue, QueueMessage
+from shared.store.clawback_queue import MOST_AT_ONCE, ClawbackQueue, QueueMessage
+from shared.store.errors import StoreAnswer, StoreUnknownError
 from shared.wiring import Wiring
 from tests.support.app import Storage
 from tests.support.refunding import COINS, Refunding, crafted
@@ -70,6 +72,86 @@ async def test_many_are_read_in_full_pages(world: Refunding, queue: Watched) -> 
     assert queue.pages == [32, 8, 0]
     assert await world.balance(user) == await world.truth(user) == 0
     assert await world.left() == 0
+
+
+async def test_rounds_grow_while_they_are_quick_and_shrink_when_they_are_slow(
+    world: Refunding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Endless(Watched):
+        def __init__(self, world: Refunding) -> None:
+            super().__init__(world)
+            self.seconds = 0.0
+
+        async def receive(self, visibility_seconds: int) -> list[QueueMessage]:
+            self.pages.append(visibility_seconds)
+            number = len(self.pages)
+            return [QueueMessage(f"{number}-{each}", "", "", 1, world.clock()) for each in range(MOST_AT_ONCE)]
+
+        async def delete(self, message: QueueMessage) -> bool:
+            return True
+
+        def monotonic(self) -> float:
+            return self.seconds
+
+    class Slow:
+        def open(self, message_id: str, content: str) -> Arrival:
+            return Arrival(message_id, content, message_id, None, "", is_foreign=False, opened_at=0)
+
+        async def settle(self, arrival: Arrival) -> None:
+            reads = int(arrival.message_id.partition("-")[0])
+            endless.seconds += 0.01 if reads <= 15 else 0.2
+
+    endless = Endless(world)
+    desk: Any = Slow()
+    sizes: list[int] = []
+    work = Drain._work
+
+    async def noting(self: Drain, messages: Sequence[QueueMessage], until: float, tally: Tally) -> set[str]:
+        sizes.append(len(messages) // MOST_AT_ONCE)
+        return await work(self, messages, until, tally)
+
+    monkeypatch.setattr(Drain, "_work", noting)
+
+    tally = await Drain(endless, desk, monotonic=endless.monotonic).run()
+
+    assert sizes[:7] == [1, 2, 4, 8, 8, 4, 4]
+    assert tally.done == tally.read == MOST_AT_ONCE * sum(sizes)
+
+
+async def test_what_was_read_is_worked_on_though_the_next_read_fails(world: Refunding) -> None:
+    class Failing(Watched):
+        async def receive(self, visibility_seconds: int) -> list[QueueMessage]:
+            if len(self.pages) in {2, 3}:
+                self.pages.append(0)
+                raise StoreUnknownError(StoreAnswer("read clawback queue", None))
+            return await super().receive(visibility_seconds)
+
+    for number in range(70):
+        await world.put(crafted(f"order-{number}", "line-1", eventState="Refunded"))
+    queue = Failing(world)
+
+    tally = await world.refunds(queue=queue).run()
+    await queue.close()
+
+    assert tally is not None
+    assert queue.pages == [32, 32, 0, 0]
+    assert await world.left() == 6
+
+
+async def test_what_comes_back_is_counted_but_for_others(world: Refunding, queue: Watched) -> None:
+    class Shown(Watched):
+        async def receive(self, visibility_seconds: int) -> list[QueueMessage]:
+            page = await super().receive(visibility_seconds)
+            return [replace(message, dequeue_count=2) for message in page]
+
+    await world.put(crafted("order-1", "line-1", eventState="Refunded"))
+    await world.put(crafted("order-2", "line-1", sandboxId="XDKS.1"))
+    shown = Shown(world)
+
+    tally = await Drain(shown, world.desk()).run()
+    await shown.close()
+
+    assert (tally.read, tally.foreign, tally.again) == (2, 1, 1)
 
 
 async def test_others_sandboxes_are_left_alone_and_do_not_loop(world: Refunding, queue: Watched) -> None:
@@ -216,12 +298,11 @@ async def test_a_lease_keeps_others_away(world: Refunding) -> None:
 async def test_what_was_not_reached_inside_the_window_is_left_for_later(world: Refunding, queue: Watched) -> None:
     for number in range(10):
         await world.put(crafted(f"order-{number}", "line-1", eventState="Refunded"))
-    ticks = iter([0.0, 0.0, 0.0, *[1.0] * 4, *[float(VISIBILITY - MARGIN)] * 20])
+    ticks = iter([0.0, *[1.0] * 4, *[float(VISIBILITY - MARGIN)] * 20])
 
     tally = await Drain(queue, world.desk(), monotonic=lambda: next(ticks)).run()
 
-    assert tally.read == 4
-    assert tally.done == 4
+    assert (tally.read, tally.done, tally.late) == (4, 4, 6)
     assert await world.left() == 6
     assert len(queue.deleted) == 4
 

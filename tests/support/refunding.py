@@ -50,7 +50,7 @@ class Refunding:
         self.wiring, self.control, self.storage = wiring, control, storage
         self.offset = timedelta(0)
         self.name = unique("r").replace("-", "")
-        account = wiring._account
+        account = wiring.core.account
         self.events_queue = Queue(account, f"{self.name}-events")
         self.jobs_queue = Queue(account, f"{self.name}-jobs")
         self.table = Table(account, self.name)
@@ -58,8 +58,9 @@ class Refunding:
         self.files = RefundFiles(self.table)
         self.events = Events(self.events_queue)
         self.sandbox = sandbox
-        self.queue = ClawbackQueue(Addresses(wiring.publisher, wiring.entra, wiring.purchase).find)
-        self.ledger = Ledger(self.books_table, Table(account, f"{self.name}lines"), self.events, clock=self.clock)
+        self.queue = ClawbackQueue(Addresses(wiring.core.publisher, wiring.core.entra, wiring.store.purchase).find)
+        lines_table = Table(account, f"{self.name}lines")
+        self.ledger = Ledger(self.books_table, lines_table, self.events, clock=self.clock, pause=0)
         self.intake = self.fulfillment(self.ledger)
 
     def clock(self) -> datetime:
@@ -83,12 +84,14 @@ class Refunding:
         worker = Worker(
             ledger.files,
             ledger.granting,
-            parts.current_keys,
-            parts.collections,
-            Queue(parts._account, f"{self.name}-work"),
+            parts.keys.current,
+            parts.store.collections,
+            Queue(parts.core.account, f"{self.name}-work"),
             clock=self.clock,
         )
-        return Intake(ledger.files, parts._files, worker, worker._queue, clock=self.clock)
+        return Intake(
+            ledger.files, parts.keys.files, worker, worker._queue, self.jobs_queue, clock=self.clock, at_once=0
+        )
 
     def desk(self, **parts: Any) -> Desk:
         """A worker; each reads for itself."""
@@ -123,7 +126,7 @@ class Refunding:
     async def give_key(self, user: str) -> None:
         """Have the player's game hand in a key."""
         key = UserStoreIdKey(await self.control.store_id("collections", user))
-        await self.wiring.intake.keep(user, StoreIdKind.COLLECTIONS, key)
+        await self.wiring.keys.intake.keep(user, StoreIdKind.COLLECTIONS, key)
 
     async def buy(self, user: str, product_id: str, quantity: int = 1, **options: Any) -> str:
         """A purchase; its order id."""
