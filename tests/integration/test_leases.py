@@ -53,9 +53,9 @@ def leases(wiring: Wiring, kind: type[Table] = Table, seconds: float = 30.0, **o
     return Leases(kind(wiring.core.account, "storeids"), timedelta(seconds=seconds), **options)
 
 
-async def row_of(holder: Leases, partition: str) -> Row | None:
-    found = await holder._table.get(partition, ROW)
-    return found[0] if found else None
+async def row_of(holder: Leases, partition: str) -> tuple[Row, str] | None:
+    """The row and its ETag, which every write changes."""
+    return await holder._table.get(partition, ROW)
 
 
 async def test_one_holds_it_and_gives_it_back(wiring: Wiring, partition: str) -> None:
@@ -89,20 +89,30 @@ async def test_what_a_dead_holder_left_is_taken_over_when_it_has_run_out(wiring:
 
 async def test_a_lost_answer_does_not_end_the_prolonging(wiring: Wiring, partition: str) -> None:
     table = Losing(wiring.core.account, "storeids")
-    holder, other = Leases(table, timedelta(seconds=0.6)), leases(wiring, seconds=0.6)
+    table.lost = frozenset({2})
+    holder, lease = Leases(table, timedelta(seconds=30)), Lease(partition)
+    assert await holder._take(lease)
+    first = await row_of(holder, partition)
 
-    async with holder.held(partition) as is_ours:
-        assert is_ours
-        table.lost = frozenset({2})
+    with pytest.raises(UnavailableError):
+        await holder._replace(lease)
 
-        async def prolonged_again() -> bool:
-            return table.writes >= 5
-
-        await eventually(prolonged_again)
-        async with other.held(partition) as is_others:
-            assert not is_others
-
+    assert await holder._replace(lease)
+    assert await row_of(holder, partition) != first
+    await holder._give_back(lease)
     assert await row_of(holder, partition) is None
+
+
+async def test_it_is_prolonged_while_it_is_held(wiring: Wiring, partition: str) -> None:
+    holder = leases(wiring, seconds=3)
+
+    async with holder.held(partition):
+        first = await row_of(holder, partition)
+
+        async def prolonged() -> bool:
+            return await row_of(holder, partition) != first
+
+        await eventually(prolonged)
 
 
 async def test_a_lease_that_was_taken_twice_over_a_lost_answer_is_ours(wiring: Wiring, partition: str) -> None:
