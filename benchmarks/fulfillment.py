@@ -97,7 +97,7 @@ async def measure(folder: Path) -> list[Finding]:
             await app.terminate()
         plain = await _bare(stack, settings, players)
     median, slowest = statistics.median(times), sorted(times)[int(len(times) * 0.99)]
-    counted = "all that the app and its host ask of storage, polls too; each player's first job in this process"
+    counted = "all that app and host ask of storage in a burst, polls too; each player's first job in this process"
     return [
         Finding(
             "fulfillment: jobs a second / bare loop",

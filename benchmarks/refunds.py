@@ -44,7 +44,7 @@ CLAWBACK_QUEUE, EVENTS_QUEUE = "clawback", "store-events"
 
 @dataclass(frozen=True, slots=True)
 class Storm:
-    """Events one after the other. ``late``: their window was too short. ``failed``: Azurite did not answer. MiB."""
+    """Events one after the other. ``late``: their window was too short. ``failed``: with an error. MiB."""
 
     events: int
     seconds: float
@@ -87,7 +87,7 @@ async def measure(folder: Path) -> list[Finding]:
             many.late / MANY,
             0,
             "",
-            f"of {MANY}, each hidden for {VISIBILITY} s; {many.failed} came again since Azurite did not answer",
+            f"of {MANY}, each hidden for {VISIBILITY} s; {many.failed} came again after an error",
         ),
         Finding(
             "refunds: storage requests an event",

@@ -49,5 +49,8 @@ class InHand:
         except UnavailableError as error:
             _log.warning("fulfilment %s waits for the next sweep: %s", job.tracking_id, error)
             return job
+        except Exception:  # noqa: BLE001 - its caller may have gone, and then nobody else would hear of it
+            _log.exception("fulfilment %s failed in a way nobody foresaw; a sweep finds it", job.tracking_id)
+            return job
         finally:
             self._free += 1

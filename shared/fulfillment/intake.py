@@ -5,6 +5,7 @@ what has it swept. Whoever writes it has claimed it, and goes on at once; a mess
 hands full.
 """
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime
 
@@ -29,6 +30,9 @@ from shared.storage.transactions import ConflictError
 
 _log = get_logger(__name__)
 
+
+HURRIED = 50
+"""Stuck fulfilments that a new key has tried at once; the game waits for that. The sweep has the others' turn come."""
 
 PUT_BACK_FOR = 10.0
 """Seconds before a message is seen again that found the tables away."""
@@ -92,14 +96,16 @@ class Intake:
             raise GivenUpError(error.detail) from error
 
     async def hurry(self, user_id: str) -> None:
-        """Have tried at once what is stuck, now that the player has a key.
+        """Have tried at once what is stuck, now that the player has a key: :data:`HURRIED` fulfilments at the most.
 
         :raises UnavailableError: storage is away; it is tried when its time has come.
         """
-        for tracking_id in await self._files.stuck(user_id):
-            job = await self.find(user_id, tracking_id)
-            if _can_be_hurried(job):
-                await self._work.send(work_on(await self._hurried(job, self._clock())))
+        await asyncio.gather(*(self._hurry(user_id, each) for each in await self._files.stuck(user_id, HURRIED)))
+
+    async def _hurry(self, user_id: str, tracking_id: str) -> None:
+        job = await self.find(user_id, tracking_id)
+        if _can_be_hurried(job):
+            await self._work.send(work_on(await self._hurried(job, self._clock())))
 
     async def find(self, user_id: str, tracking_id: str) -> Job:
         """A fulfilment.

@@ -96,12 +96,21 @@ class Worker:
             return True
         if is_in_force(job.not_before, now, LONGEST_WAIT):
             return False
-        try:
-            claimed = await self._files.replace(job, self.claimed(job))
-        except ConflictError:
+        claimed = await self._claim(job)
+        if claimed is None:
             return None
         await self.carry_out(claimed)
         return True
+
+    async def _claim(self, job: Job) -> Job | None:
+        """The fulfilment, claimed; None where somebody else has changed it."""
+        claimed = self.claimed(job)
+        try:
+            return await self._files.replace(job, claimed)
+        except ConflictError:
+            # Storage may have written it, and its answer was lost: what the SDK sent again met our own row.
+            found = await self._files.job(job.user_id, job.tracking_id)
+            return found if found and found.claim == claimed.claim else None
 
     def claimed(self, job: Job) -> Job:
         """The fulfilment with a claim of its own on it. One that was left behind may have consumed."""

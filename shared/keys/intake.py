@@ -51,7 +51,7 @@ async def _nothing_waits(_: str) -> None:
 class Intake:
     """The player's side of :mod:`shared.keys`.
 
-    ``hurry`` is told of a player who has a collections key again: there may be what waits for one.
+    ``hurry`` is told of a player whose collections key was handed in: there may be what waits for one.
     """
 
     def __init__(
@@ -90,7 +90,8 @@ class Intake:
 
         before, after = await self._update(user_id, put)
         held = before.keys.get(kind) if before else None
-        if kind is StoreIdKind.COLLECTIONS and (held is None or held.status_at(self._clock()) is not Status.ACTIVE):
+        # Though one was kept before: the Store may not take that one, or we died after this one was filed.
+        if kind is StoreIdKind.COLLECTIONS:
             try:
                 await self._hurry(user_id)
             except UnavailableError as error:

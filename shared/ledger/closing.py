@@ -50,6 +50,8 @@ class Closing:
                 await self._remove(shard, list(batch))
         except UnavailableError as error:
             _log.warning("%d ended rows of shard %s wait for the next sweep: %s", len(names), shard, error)
+        except Exception:  # noqa: BLE001 - nobody waits for this, so nobody else would hear of it
+            _log.exception("%d ended rows of shard %s cannot be removed", len(names), shard)
 
     async def _remove(self, shard: str, names: list[str]) -> None:
         while names:

@@ -142,12 +142,13 @@ class Files:
         rows = await self._table.first(shard_of(user_id), prefix, prefix + END, None)
         return [job_from(row) for row in rows]
 
-    async def stuck(self, user_id: str) -> list[str]:
-        """The tracking ids of a player's fulfilments that are stuck. It looks at all that the player ever had."""
+    async def stuck(self, user_id: str, count: int) -> list[str]:
+        """Tracking ids of a player's fulfilments that are stuck. Storage looks at all that the player ever had."""
         prefix = f"job|{user_name(user_id)}|"
-        names = ("trackingId", "status")
-        rows = await self._table.first(shard_of(user_id), prefix, prefix + END, None, select=names)
-        return [row["trackingId"] for row in rows if row.get("status") == JobStatus.STUCK]
+        stuck = ("status", JobStatus.STUCK.value)
+        names = ("trackingId",)
+        rows = await self._table.first(shard_of(user_id), prefix, prefix + END, count, select=names, having=stuck)
+        return [row["trackingId"] for row in rows]
 
     async def refund(self, user_id: str, event_id: str) -> Row | None:
         """What a clawback event did to a player; None where it was not applied."""

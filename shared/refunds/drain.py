@@ -141,3 +141,5 @@ class Drain:
             await self._queue.delete(message)
         except (StoreError, StorekeeperError) as error:
             _log.warning("clawback message %s comes again: %s", message.id, error)
+        except Exception:  # noqa: BLE001 - one message must not hold up the others, whatever it is
+            _log.exception("clawback message %s cannot be kept, and comes again", message.id)

@@ -24,6 +24,9 @@ LEASE_DURATION = timedelta(seconds=30)
 LONGEST_WAIT = SELDOM + timedelta(hours=1)
 """Nothing waits for longer: what is to be looked at later than that was filed by a clock that was wrong."""
 
+LONGEST_LOOK = 150.0
+"""Seconds after which no more events are looked at again: with a pass before, a host ends nothing that runs so long."""
+
 MOST_AGAIN = 1_000
 """Events that one run looks at again, at most; the others' turn comes with the next one."""
 
@@ -70,15 +73,22 @@ class Refunds:
                 if len(page) == _PAGE:
                     await self._work(page, since)
                     page = []
+                if self._is_over(since):
+                    return
             await self._work(page, since)
 
     async def _work(self, page: Sequence[Refund], since: float) -> None:
         await by_group(((refund.group, refund) for refund in page), lambda refund: self._one(refund, since))
 
     async def _one(self, refund: Refund, since: float) -> None:
+        if self._is_over(since):
+            return
         try:
             await self._desk.look_again(refund, since)
         except (StoreError, StorekeeperError) as error:
             _log.warning("clawback event %s is looked at again later: %s", refund.event_id, error)
         except Exception:  # noqa: BLE001 - one event must not hold up the others, whatever it is
             _log.exception("clawback event %s failed in a way nobody foresaw", refund.event_id)
+
+    def _is_over(self, since: float) -> bool:
+        return self._desk.now() - since >= LONGEST_LOOK

@@ -46,9 +46,10 @@ class Leases:
     async def held(self, partition: str) -> AsyncIterator[bool]:
         """Hold the lease for as long as the block runs; False where somebody else holds it.
 
-        It is prolonged while the block runs, so its duration is only how long a holder that died is waited for.
+        It is prolonged while the block runs, so its duration is only how long a holder is waited for that died, or
+        could not give it back.
 
-        :raises UnavailableError: the account is away.
+        :raises UnavailableError: the account is away, and nothing was begun.
         """
         lease = Lease(partition)
         if not await self._take(lease):
@@ -60,7 +61,11 @@ class Leases:
         finally:
             keeper.cancel()
             await asyncio.wait([keeper])
-            await self._give_back(lease)
+            try:
+                await self._give_back(lease)
+            except UnavailableError as error:
+                # What was done under it is done, and says itself what became of it.
+                _log.warning("the lease of %s was not given back, and runs out by itself: %s", partition, error)
 
     async def _take(self, lease: Lease) -> bool:
         """Whether the lease is ours now. One that its holder let run out is taken over."""

@@ -45,14 +45,24 @@ class Table:
         return decode_row(response.content), response.headers["ETag"]
 
     async def first(
-        self, partition: str, start: str, end: str, count: int | None, *, select: Sequence[str] = ()
+        self,
+        partition: str,
+        start: str,
+        end: str,
+        count: int | None,
+        *,
+        select: Sequence[str] = (),
+        having: tuple[str, str] | None = None,
     ) -> list[Row]:
         """Up to ``count`` rows (None: all) with ``start`` <= RowKey < ``end``, in order: one range, no scan.
 
+        ``having`` leaves those out whose property has not this value.
+
         :raises UnavailableError: the account is away.
         """
-        bounds = (f"{name} '{value.replace("'", "''")}'" for name, value in _bounds(partition, start, end))
-        query = {"$filter": " and ".join(bounds), "$top": str(min(count or MOST_A_PAGE, MOST_A_PAGE))}
+        terms = [*_bounds(partition, start, end), *([(f"{having[0]} eq", having[1])] if having else [])]
+        conditions = (f"{name} '{value.replace("'", "''")}'" for name, value in terms)
+        query = {"$filter": " and ".join(conditions), "$top": str(min(count or MOST_A_PAGE, MOST_A_PAGE))}
         if select:
             query["$select"] = ",".join(select)
         rows: list[Row] = []

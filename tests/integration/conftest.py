@@ -62,11 +62,15 @@ def keeping(wiring: Wiring, control: Control, storage: Storage) -> Keeping:
 
 
 @pytest.fixture
-async def opened(wiring: Wiring, control: Control, storage: Storage) -> AsyncIterator[Open]:
+async def opened(
+    wiring: Wiring, control: Control, storage: Storage, request: pytest.FixtureRequest
+) -> AsyncIterator[Open]:
     """Opens the catalogue of a tenant, in a table and containers of its own."""
     catalogues: list[Cataloguing] = []
+    of_all = "files-of-all-" if request.node.get_closest_marker("files_of_all") else None
 
     async def open_one(tenant: str, /, **options: Any) -> Cataloguing:
+        options.setdefault("prefix", of_all)
         catalogues.append(Cataloguing(wiring, control, storage, await tenant_id(control, tenant), **options))
         return catalogues[-1]
 

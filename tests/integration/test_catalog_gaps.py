@@ -50,6 +50,7 @@ class Stumbling(Table):
         return await super().commit(operations)
 
 
+@pytest.mark.files_of_all
 async def test_a_page_of_more_than_was_asked_for_is_written_in_portions(catalogue: Cataloguing) -> None:
     ids = [f"9{number:011}" for number in range(6_000)]
     await lists(catalogue, ids)
@@ -97,6 +98,7 @@ class Forgetful(Table):
         return written
 
 
+@pytest.mark.files_of_all
 async def test_a_pass_whose_beginning_was_answered_to_nobody_runs_at_once(catalogue: Cataloguing) -> None:
     table, catalogue.shelf.table = catalogue.shelf.table, Forgetful(catalogue.wiring.core.account, catalogue.name)
     started = await catalogue.starting.start([catalogue.tenant_id])
@@ -117,6 +119,7 @@ class Away:
         raise ConnectionError
 
 
+@pytest.mark.files_of_all
 async def test_an_end_that_is_told_late_clears_nothing_away_of_the_pass_that_runs(
     catalogue: Cataloguing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +140,7 @@ async def test_an_end_that_is_told_late_clears_nothing_away_of_the_pass_that_run
     assert await catalogue.rows("outbox|") == []
 
 
+@pytest.mark.files_of_all
 class TestAStoreThatForbids:
     """403 is about us, and says nothing of a product: whoever manages the tenant may take it back."""
 
@@ -229,6 +233,7 @@ class TestTime:
         assert (await catalogue.held())[key].entry.status is InventoryStatus.REMOVED
 
 
+@pytest.mark.files_of_all
 async def test_pieces_of_a_throttled_tenant_make_way_for_those_of_others(
     opened: Open, control: Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:

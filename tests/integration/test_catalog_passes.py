@@ -55,6 +55,7 @@ class TestInStep:
         assert await catalogue.control.count(service="business", since=since) == second.tally.pages
         assert await catalogue.control.count(service="cdn", since=since) == 0
 
+    @pytest.mark.files_of_all
     async def test_changes_are_fetched_and_nothing_else(self, catalogue: Cataloguing) -> None:
         await catalogue.sync()
         changed = keys_of(
@@ -73,6 +74,7 @@ class TestInStep:
         assert await catalogue.control.count(service="business", path=DETAILS, since=since) == len(changed)
         await catalogue.equals_truth()
 
+    @pytest.mark.files_of_all
     async def test_a_removed_product_is_marked_and_keeps_its_history(self, catalogue: Cataloguing) -> None:
         await catalogue.sync()
         before = await catalogue.held()
@@ -96,6 +98,7 @@ class TestInStep:
         await catalogue.sync()
         await catalogue.equals_truth()
 
+    @pytest.mark.files_of_all
     async def test_a_license_is_renewed_with_its_instance_id(self, catalogue: Cataloguing) -> None:
         await catalogue.sync()
         (key,) = keys_of(
@@ -109,6 +112,7 @@ class TestInStep:
         assert after.license_instance_id != before.license_instance_id
         await catalogue.equals_truth()
 
+    @pytest.mark.files_of_all
     async def test_another_language_is_fetched_for_all(self, catalogue: Cataloguing) -> None:
         await catalogue.sync()
         catalogue.languages = ("en-us", "de-de", "ja-jp")
@@ -120,6 +124,7 @@ class TestInStep:
         assert sync.tally.repaired == 0
         await catalogue.equals_truth()
 
+    @pytest.mark.files_of_all
     async def test_a_fallback_language_is_told(self, catalogue: Cataloguing) -> None:
         await catalogue.sync()
 
@@ -128,6 +133,7 @@ class TestInStep:
         assert {each.language for each in details} == {"fr-fr", "en-us"}
 
 
+@pytest.mark.files_of_all
 class TestTheWatermark:
     """It is moved when everything has landed, and not past what may have changed meanwhile."""
 
@@ -179,6 +185,7 @@ class TestCrashes:
         await catalogue.equals_truth()
         assert len(await catalogue.events()) == 1
 
+    @pytest.mark.files_of_all
     async def test_a_listing_goes_on_from_its_last_page(self, opened: Open, control: Control) -> None:
         catalogue = await opened("contoso", languages=("en-us",))
         await catalogue.starting.start([catalogue.tenant_id])
@@ -197,6 +204,7 @@ class TestCrashes:
         assert products == listed
         await catalogue.equals_truth(blobs=False)
 
+    @pytest.mark.files_of_all
     async def test_a_pass_without_an_end_is_ended_and_told_once(self, catalogue: Cataloguing) -> None:
         started = await catalogue.starting.start([catalogue.tenant_id])
         (listing,) = await catalogue.shelf.todos(catalogue.tenant_id, started.sync_id)
@@ -211,6 +219,7 @@ class TestCrashes:
         (event,) = await catalogue.events()
         assert event["data"]["syncId"] == started.sync_id
 
+    @pytest.mark.files_of_all
     async def test_an_event_that_was_not_sent_is_sent_later(self, catalogue: Cataloguing) -> None:
         events, catalogue.ending._events = catalogue.ending._events, Refusing()  # type: ignore[assignment]
         with pytest.raises(ConnectionError):
@@ -266,6 +275,7 @@ class Refusing:
         raise ConnectionError
 
 
+@pytest.mark.files_of_all
 class TestOneAtATime:
     """At most one pass a tenant."""
 
@@ -317,6 +327,7 @@ class TestOneAtATime:
             await catalogue.run()
 
 
+@pytest.mark.files_of_all
 class TestATroubledStore:
     """Whatever the Store does, what can be had is had."""
 
@@ -419,6 +430,7 @@ class TestAFullPass:
 
         await catalogue.equals_truth()
 
+    @pytest.mark.files_of_all
     async def test_marks_what_the_store_says_is_gone_and_nothing_else(
         self, catalogue: Cataloguing, control: Control
     ) -> None:
@@ -449,6 +461,7 @@ class TestAFullPass:
         assert not (await catalogue.held())[kept.entry.product_key].problems
 
 
+@pytest.mark.files_of_all
 class TestLanding:
     """What came of a piece is written at once, and what cannot be written holds up nothing else."""
 
@@ -471,6 +484,7 @@ SLOTS = 8
 """Messages of one queue that a process works on at once."""
 
 
+@pytest.mark.files_of_all
 class TestTenants:
     """Each tenant has its own passes, limits and failures."""
 

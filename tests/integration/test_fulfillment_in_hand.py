@@ -1,7 +1,7 @@
 """Over HTTP a process carries out itself what it takes; what has ended is no longer swept, and removed with others."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
@@ -10,7 +10,8 @@ from local.stack import Servers
 from shared.fulfillment.in_hand import ANSWER_WITHIN
 from shared.ledger.closing import Closing
 from shared.ledger.kinds import JobStatus
-from shared.storage.transactions import Operation
+from shared.ledger.record import Job
+from shared.storage.transactions import ConflictError, Operation
 from shared.wiring import Wiring
 from tests.support.fulfilling import Asked, Fate, FatefulTable, Fulfilling, Instance
 from tests.support.polling import eventually
@@ -107,6 +108,25 @@ class TestInHand:
         assert world.work.lying == []
         assert await world.balance(asked.user_id) == 2
 
+    async def test_what_nobody_foresaw_is_in_the_log_though_its_caller_is_gone(
+        self, world: Fulfilling, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        asked = Asked(await world.player(coins=10), world.coins, 1)
+        instance = world.instance(at_once=1)
+
+        async def broken(_: Job) -> None:
+            raise RuntimeError("out of order")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(instance.worker, "carry_out", broken)
+            job = await instance.intake.accept(asked.request)
+
+        assert job.status is JobStatus.PENDING
+        assert "out of order" in caplog.text
+        world.later(minutes=2)
+        await world.settle()
+        assert await world.balance(asked.user_id) == 1
+
     async def test_a_hundred_at_once_in_four_processes_are_one(self, world: Fulfilling) -> None:
         asked = Asked(await world.player(coins=10), world.coins, 5)
         processes = [world.instance(at_once=32) for _ in range(4)]
@@ -117,6 +137,29 @@ class TestInHand:
         assert await world.requests(asked) == 1
         assert await world.balance(asked.user_id) == 5
         assert len(world.events(asked.user_id)) == 1
+
+
+class TestClaims:
+    async def test_one_whose_answer_was_lost_is_gone_on_with(
+        self, world: Fulfilling, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        asked = Asked(await world.player(coins=10), world.coins, 3)
+        await world.instance().intake.accept(asked.request)
+        commit, losses = FatefulTable.commit, iter([True])
+
+        async def lost_once(table: FatefulTable, operations: Sequence[Operation]) -> list[str]:
+            etags = await commit(table, operations)
+            if next(losses, False):
+                raise ConflictError(0)  # what the SDK sends again meets our own row
+            return etags
+
+        with monkeypatch.context() as patched:
+            patched.setattr(FatefulTable, "commit", lost_once)
+            await world.drain()
+
+        assert (await world.job(asked)).status is JobStatus.GRANTED
+        assert await world.requests(asked) == 1
+        assert await world.balance(asked.user_id) == 3
 
 
 class TestClosing:
@@ -137,6 +180,22 @@ class TestClosing:
 
         await eventually(gone)
         assert len(table.fate.calls) == 2, "once with the one that is gone, once without"
+
+    async def test_what_nobody_foresaw_is_in_the_log(
+        self, world: Fulfilling, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async def broken(*_: object) -> list[str]:
+            raise RuntimeError("out of order")
+
+        table = FatefulTable(world.wiring, f"{world.name}books", Fate())
+        monkeypatch.setattr(table, "commit", broken)
+
+        await Closing(table, pause=0.01).close("00", "open|1")
+
+        async def said() -> bool:
+            return "rows of shard 00 cannot be removed" in caplog.text and "out of order" in caplog.text
+
+        await eventually(said)
 
     async def test_what_died_before_it_was_closed_is_told_again_under_the_same_id(self, world: Fulfilling) -> None:
         asked = Asked(await world.player(coins=10), world.coins, 3)

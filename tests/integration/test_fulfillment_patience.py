@@ -7,15 +7,18 @@ import pytest
 
 from local.control import Control
 from local.stack import Servers
+from shared.auth.tokens import StoreIdKind
 from shared.errors import UnavailableError
 from shared.events import ConsumableGrantedData, Events, consumable_granted
 from shared.fulfillment.messages import FulfillmentMessage
 from shared.fulfillment.schedule import LOOK_UP_PATIENCE
 from shared.fulfillment.sweeper import FAR_TURNS, PAGE
+from shared.keys.intake import Intake as KeyIntake
 from shared.ledger.kinds import JobStatus
 from shared.ledger.record import LineRef
 from shared.messages import decode_message
 from shared.storage.transactions import MAX_OPERATIONS, Operation
+from shared.store.user_store_id import UserStoreIdKey
 from shared.wiring import Wiring
 from tests.support.app import unique
 from tests.support.fulfilling import Asked, FatefulQueue, FatefulTable, Fulfilling, Instance
@@ -172,6 +175,41 @@ class TestKeys:
         await world.drain()
 
         assert await world.balance(player) == 3
+
+    @pytest.mark.parametrize("died", [False, True], ids=["lived", "died before it told of the key"])
+    async def test_so_it_is_when_another_one_is_kept_that_the_store_may_not_take(
+        self, world: Fulfilling, instance: Instance, *, died: bool
+    ) -> None:
+        player, parts = unique(), world.wiring
+        deaths = iter([died])
+
+        async def hurry(user_id: str) -> None:
+            if next(deaths, False):
+                raise UnavailableError("storage-tables", "is away")
+            await instance.intake.hurry(user_id)
+
+        await world.store.buy(player, world.coins, 10)
+        asked = Asked(player, world.coins, 1)
+        await instance.intake.take(asked.message)
+        old, new = [await world.control.store_id("collections", player, issuedDaysAgo=days) for days in (2, 1)]
+        await parts.keys.intake.keep(player, StoreIdKind.COLLECTIONS, UserStoreIdKey(old))
+        keys = KeyIntake(
+            parts.core.publisher,
+            parts.keys.files,
+            parts.keys.sealer,
+            parts.core.entra,
+            parts.store.key_service,
+            match_user=False,
+            hurry=hurry,
+        )
+        world.work.lying.clear()
+
+        await keys.keep(player, StoreIdKind.COLLECTIONS, UserStoreIdKey(new))
+        assert await world.drain() == (0 if died else 1)
+
+        await keys.keep(player, StoreIdKind.COLLECTIONS, UserStoreIdKey(new))
+        assert await world.drain() == (1 if died else 0)
+        assert await world.balance(player) == 1
 
     async def test_what_is_doubted_or_in_work_is_not_hurried(
         self, world: Fulfilling, instance: Instance, control: Control

@@ -69,6 +69,18 @@ async def test_one_holds_it_and_gives_it_back(wiring: Wiring, partition: str) ->
     assert await row_of(mine, partition) is None
 
 
+async def test_what_was_done_under_it_is_done_though_it_cannot_be_given_back(
+    wiring: Wiring, partition: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = leases(wiring, Losing)
+    table: Any = mine._table
+
+    async with mine.held(partition) as is_mine:
+        table.lost = frozenset({table.writes + 1})
+    assert is_mine
+    assert "runs out by itself" in caplog.text
+
+
 async def test_of_many_at_once_one_gets_it(wiring: Wiring, partition: str) -> None:
     async def one() -> bool:
         async with leases(wiring).held(partition) as is_ours:

@@ -15,6 +15,9 @@ from shared.ledger.ledger import Ledger
 from shared.ledger.record import LineRef
 from shared.refunds.desk import Arrival
 from shared.refunds.drain import MARGIN, MOST_TRIES, VISIBILITY, Drain, Tally
+from shared.refunds.filing import RefundFiles
+from shared.refunds.record import Refund
+from shared.refunds.running import LONGEST_LOOK
 from shared.refunds.status import RefundStatus
 from shared.store.clawback_queue import MOST_AT_ONCE, ClawbackQueue, QueueMessage
 from shared.store.errors import StoreAnswer, StoreUnknownError
@@ -361,6 +364,32 @@ async def test_a_message_that_always_fails_is_kept_before_the_queue_forgets_it(w
     assert await world.balance(user) == 0
 
 
+async def test_one_that_cannot_even_be_set_aside_holds_up_no_other(world: Refunding) -> None:
+    bad = crafted("order-0", "line-1", eventState="Refunded")
+
+    class Old(Watched):
+        async def receive(self, visibility_seconds: int) -> list[QueueMessage]:
+            return [replace(message, dequeue_count=MOST_TRIES) for message in await super().receive(visibility_seconds)]
+
+    class Broken(RefundFiles):
+        async def of_group(self, group: str, shard: str) -> list[Refund]:
+            if group == "order-0":
+                raise RuntimeError(group)
+            return await super().of_group(group, shard)
+
+    await world.put(bad)
+    for number in range(1, 40):
+        await world.put(crafted(f"order-{number}", "line-1", eventState="Refunded"))
+    queue = Old(world)
+
+    tally = await world.refunds(queue=queue, files=Broken(world.table)).run()
+    await queue.close()
+
+    assert tally is not None
+    assert (tally.done, tally.failed) == (39, 1)
+    assert await world.left() == 1
+
+
 async def test_an_address_that_ended_is_renewed_on_the_way(world: Refunding, control: Control) -> None:
     await world.prepare(sasLifetimeSeconds=1)
     since = await control.last_seen()
@@ -387,11 +416,43 @@ async def test_without_a_queue_what_waits_is_looked_at_all_the_same(world: Refun
     await world.fulfill(user, COINS, 10)
     await world.control.store.disconnect_clawback()
     world.queue._address = None
+    world.offset += timedelta(minutes=1)
 
     tally = await world.run()
 
     assert tally.read == 0
     assert (await world.found(event)).status is RefundStatus.APPLIED
+
+
+async def test_looking_again_ends_in_time_and_goes_on_with_the_next_run(
+    world: Refunding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = [crafted(f"order-{number}", "line-1") for number in range(3)]
+    for event in events:
+        await world.put(event)
+
+    async def tries() -> int:
+        return sum([(await world.found(event)).attempts for event in events])
+
+    await world.run()
+    before = await tries()
+    world.offset += timedelta(minutes=10)
+    desk = world.desk()
+    look_again, looked = desk.look_again, list[Refund]()
+
+    async def noting(refund: Refund, since: float | None = None) -> None:
+        looked.append(refund)
+        await look_again(refund, since)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world, "desk", lambda: desk)
+        patched.setattr(desk, "look_again", noting)
+        patched.setattr(desk, "now", lambda: LONGEST_LOOK if looked else 0.0)
+        await world.refunds().run()
+    assert await tries() == before + 1
+
+    await world.run()
+    assert await tries() == before + 3
 
 
 async def test_what_waits_is_looked_at_oldest_first_and_never_lost(

@@ -10,6 +10,7 @@ import pytest
 from local.control import Control
 from shared.auth.tokens import StoreIdKind
 from shared.ledger.kinds import JobStatus
+from shared.refunds.in_hand import WorkInHand
 from shared.refunds.record import SHARDS as GROUP_SHARDS
 from shared.refunds.status import RefundStatus
 from shared.storage.tables import Table
@@ -86,12 +87,39 @@ async def test_what_was_accepted_after_the_event_keeps_it_open_no_longer(world: 
     await world.run()
     assert (await world.found(event)).due_on is not None
 
-    world.offset += timedelta(minutes=5)
+    world.offset += timedelta(hours=2)
     await stuck(world, user, COINS)
     await world.ledger.files.remove(*await open_row(world, pending.user_id, pending.tracking_id))
     await world.run()
 
     assert (await world.found(event)).due_on is None
+
+
+async def test_what_is_due_sooner_while_it_is_looked_for_is_found(
+    world: Refunding, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads page by page has passed the place that it goes to, and does not find it where it was."""
+    user, files = await world.player(), world.ledger.files
+    await world.buy(user, COINS, 10)
+    await world.wiring.keys.intake.forget(user, StoreIdKind.COLLECTIONS)
+    jobs = [await world.fulfill(user, COINS) for _ in range(3)]
+    last = max(jobs, key=lambda job: job.filed_under)
+    moves = iter([last])
+    send = Table._send
+
+    async def moving(table: Table, method: str, *arguments: Any, **options: Any) -> Any:
+        answer = await send(table, method, *arguments, **options)
+        if method == "GET" and (job := next(moves, None)):
+            await files.replace(job, job, due=world.clock() - timedelta(hours=1))
+        return answer
+
+    for module in ("storage.tables", "refunds.in_hand"):
+        monkeypatch.setattr(f"shared.{module}.MOST_A_PAGE", 1)
+    monkeypatch.setattr(Table, "_send", moving)
+
+    picture = await WorkInHand(world.ledger).picture(user, 0)
+
+    assert picture.open[user] == {job.tracking_id for job in jobs}
 
 
 async def open_row(world: Refunding, user: str, tracking_id: str) -> tuple[str, str]:
