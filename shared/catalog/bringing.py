@@ -18,12 +18,13 @@ from shared.catalog.postponing import DEADLY, Reason, reason_of
 from shared.catalog.record import to_row
 from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS
 from shared.catalog.shelf import Shelf
+from shared.catalog.side_by_side import all_of
 from shared.catalog.transfer import Progress, WrongFileError
 from shared.catalog.work import Tally, Todo
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
 from shared.errors import UnavailableError
-from shared.storage.transactions import ConflictError, Operation
+from shared.storage.transactions import ConflictError, Operation, TransactionError
 from shared.store.business import BusinessStore
 from shared.store.downloads import AddressExpiredError
 from shared.store.errors import StoreAnswer, StoreRefusedError
@@ -71,7 +72,7 @@ class Bringing:
         outcomes: Sequence[Landed[File] | _Postponed] = [_Postponed(each, DEADLY, tried=True) for each in files]
         if not todo.is_deadly:
             async with self._claims.kept(todo) as kept:
-                outcomes = await asyncio.gather(*(self._one(store, file, deadline) for file in files))
+                outcomes = await all_of(self._one(store, file, deadline) for file in files)
             todo = kept.todo
         landed = [each for each in outcomes if isinstance(each, Landed)]
         postponed = [each for each in outcomes if isinstance(each, _Postponed)]
@@ -126,6 +127,8 @@ class Bringing:
                 await self._shelf.table.commit([Operation("replace", row, product.etag)])
             except ConflictError:
                 continue
+            except TransactionError as error:
+                _log.error("a problem of %s cannot be written into it: %s", file.product, error)
             return
         raise UnavailableError("storage-tables", "a product is being changed by others", retry_after=1.0)
 

@@ -8,10 +8,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from uuid import uuid4
 
 from shared.catalog.landing import settle
 from shared.catalog.shelf import Shelf
-from shared.catalog.work import CLAIM, Todo
+from shared.catalog.work import CLAIM, Todo, todo_row
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
 from shared.errors import StorekeeperError, UnavailableError
@@ -44,16 +45,20 @@ class Claims:
         :raises UnavailableError: storage is away.
         """
         try:
-            return await self._prolonged(replace(todo, claims=todo.claims + 1))
+            return await self._prolonged(replace(todo, claims=todo.claims + 1, claimed_by=uuid4().hex))
         except ConflictError:
             return None
 
-    async def release(self, todo: Todo) -> None:
-        """Let the next message have the piece at once; failing that, the claim runs out by itself."""
+    async def release(self, todo: Todo, *, failed: bool) -> None:
+        """Let the next message have the piece at once; failing that, the claim runs out by itself.
+
+        ``failed``: it counts as one more that nothing came of.
+        """
         with suppress(ConflictError, StorekeeperError):
             current = await self._shelf.todo(todo.tenant_id, todo.sync_id, todo.name)
-            if current is not None:
-                await self._shelf.table.commit([settle(replace(current, claimed_until=None, claims=0), done=False)])
+            if current is not None and current.claimed_by == todo.claimed_by:
+                free = replace(current, claimed_until=None, claims=current.claims if failed else 0)
+                await self._shelf.table.commit([settle(free, done=False)])
 
     @asynccontextmanager
     async def kept(self, todo: Todo) -> AsyncIterator[Kept]:
@@ -82,5 +87,12 @@ class Claims:
 
     async def _prolonged(self, todo: Todo) -> Todo:
         claimed = replace(todo, claimed_until=self._clock() + CLAIM)
-        (etag,) = await self._shelf.table.commit([settle(claimed, done=False)])
+        try:
+            (etag,) = await self._shelf.table.commit([settle(claimed, done=False)])
+        except ConflictError:
+            # A first answer may be lost, and what the SDK sent again meet our own row.
+            found = await self._shelf.todo(todo.tenant_id, todo.sync_id, todo.name)
+            if found is None or todo_row(found) != todo_row(claimed):
+                raise
+            return found
         return replace(claimed, etag=etag)

@@ -17,6 +17,7 @@ from shared.catalog.postponing import DEADLY, Reason, reason_of
 from shared.catalog.record import Product, to_row
 from shared.catalog.schedule import ATTEMPTS, ATTEMPTS_WITHOUT_CREDENTIALS, BUDGET, LEFT_ALONE
 from shared.catalog.shelf import Shelf
+from shared.catalog.side_by_side import all_of
 from shared.catalog.work import Tally, Todo
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
@@ -79,7 +80,7 @@ class Pieces:
         outcomes: Sequence[Landed[Wanted] | Postponed] = [Postponed(each, DEADLY) for each in piece.wanted]
         if not todo.is_deadly:
             async with self._claims.kept(todo) as kept:
-                outcomes = await asyncio.gather(*(self._one(store, piece, wanted, deadline) for wanted in piece.wanted))
+                outcomes = await all_of(self._one(store, piece, wanted, deadline) for wanted in piece.wanted)
             todo = kept.todo
         landed = [each for each in outcomes if isinstance(each, Landed)]
         postponed = [each for each in outcomes if isinstance(each, Postponed)]
@@ -87,7 +88,7 @@ class Pieces:
             each for each in postponed if todo.is_deadly or (each.tried and todo.attempts + 1 >= _patience(each))
         ]
         left = [each for each in postponed if each not in given_up]
-        landed += await asyncio.gather(*(self._give_up(store, piece.basis, each) for each in given_up))
+        landed += await all_of(self._give_up(store, piece.basis, each) for each in given_up)
         if left:
             _log.warning("%s: %d products are tried again, since %s", todo.name, len(left), left[0].why.text)
         await self._landing.land(

@@ -17,7 +17,7 @@ class Reason(NamedTuple):
     retry_after: float | None
 
 
-DEADLY = Reason("every worker that was at it died", hopeless=False, retry_after=None)
+DEADLY = Reason("every worker that was at it died or failed", hopeless=False, retry_after=None)
 
 
 def reason_of(error: Exception) -> Reason:

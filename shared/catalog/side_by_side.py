@@ -1,7 +1,7 @@
 """Work on many things at once, and not on all of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 AT_ONCE = 16
 
@@ -14,4 +14,16 @@ async def side_by_side[T, R](work: Callable[[T], Awaitable[R]], items: Sequence[
         async with places:
             return await work(item)
 
-    return list(await asyncio.gather(*(one(item) for item in items)))
+    return await all_of(one(item) for item in items)
+
+
+async def all_of[R](works: Iterable[Awaitable[R]]) -> list[R]:
+    """What each gives, in their order, all at a time. The first error ends the others: none goes on unseen."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return list(await asyncio.gather(*tasks))
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        raise

@@ -168,6 +168,11 @@ async def keep(transfer: Transfer) -> None:
         return
     if transfer.buffer:
         await transfer.upload.stage(bytes(transfer.buffer))
+    if not sha256:
+        # Whose blocks we went on with may have made the blob of them since: what is given out is not taken back.
+        made = await transfer.container.look(file.name)
+        if made is not None and made.verified and fits(file, made.size, made.metadata.get("sha256")):
+            raise BlobChangedError(file.name)
     await transfer.upload.commit(content_type=content_type, metadata=about, verified=bool(sha256))
     if not sha256:
         made = await transfer.container.look(file.name)

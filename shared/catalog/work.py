@@ -30,7 +30,7 @@ CLAIM = timedelta(seconds=75)
 """How long a worker is left alone with its piece after its last sign of life."""
 
 MAX_CLAIMS = 20
-"""Workers that may die over one piece."""
+"""Workers that may die over one piece, or fail in a way that nobody foresaw."""
 
 CLOCK_ALLOWANCE = timedelta(minutes=1)
 """How far ahead a worker's clock may be: a claim that claims to last longer counts as run out."""
@@ -133,7 +133,8 @@ class Pass:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Todo:
     """A piece of work. ``payload`` says what is to be done; ``attempts`` counts tries that left something of it;
-    ``claimed_until``: a worker is at it; ``claims``: workers who were, and of whom nothing came.
+    ``claimed_until``: a worker is at it, ``claimed_by`` tells which one; ``claims``: workers who were, and of whom
+    nothing came.
     """
 
     tenant_id: str
@@ -144,12 +145,13 @@ class Todo:
     attempts: int = 0
     not_before: datetime | None = None
     claimed_until: datetime | None = None
+    claimed_by: str = ""
     claims: int = 0
     etag: str | None = None
 
     @property
     def is_deadly(self) -> bool:
-        """Whether it is given up, since so many workers have died over it."""
+        """Whether it is given up, since so many workers have died or failed over it."""
         return self.claims > MAX_CLAIMS
 
     def is_due(self, now: datetime) -> bool:
@@ -246,6 +248,7 @@ def todo_row(todo: Todo) -> dict[str, Any]:
         "attempts": todo.attempts,
         "notBefore": _text(todo.not_before),
         "claimedUntil": _text(todo.claimed_until),
+        "claimedBy": todo.claimed_by,
         "claims": todo.claims,
         **pack("payload", todo.payload),
     }
@@ -264,6 +267,7 @@ def todo_from(row: Row, etag: str | None = None) -> Todo:
         not_before=_time(row["notBefore"]),
         # Rows of before there were claims have no such property.
         claimed_until=_time(row.get("claimedUntil") or ""),
+        claimed_by=row.get("claimedBy") or "",
         claims=row.get("claims") or 0,
         etag=etag,
     )

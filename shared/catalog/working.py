@@ -7,19 +7,21 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 
+import msgspec
+
 from shared.catalog.bringing import Bringing
 from shared.catalog.claims import Claims
 from shared.catalog.ending import Ending
-from shared.catalog.landing import Landing, settle
+from shared.catalog.landing import Landed, Landing, settle
 from shared.catalog.listing import Listing
 from shared.catalog.messages import WorkMessage
 from shared.catalog.missing import Missing
 from shared.catalog.pieces import Pieces
 from shared.catalog.shelf import Shelf
-from shared.catalog.work import Kind, Todo
+from shared.catalog.work import Kind, Tally, Todo
 from shared.clock import Clock, utc_now
 from shared.correlation import get_logger
-from shared.errors import NotFoundError
+from shared.errors import NotFoundError, UnavailableError
 from shared.messages import GivenUpError
 from shared.shares import Shares
 from shared.storage.transactions import ConflictError
@@ -30,6 +32,13 @@ SLOW = 10.0
 
 PUT_OFF = (5.0, 30.0)
 """Seconds for which a piece is put off, from and to, while its tenant keeps as many workers as it may."""
+
+CROWD = 0.5
+"""Seconds by which that grows with each piece put off since the tenant's last turn: thousands would else come back
+every few seconds, in front of the other tenants' messages."""
+
+LONGEST_PUT_OFF = 600.0
+"""Seconds to which it grows at the most: the Store may have become quick meanwhile."""
 
 _log = get_logger(__name__)
 
@@ -56,6 +65,7 @@ class Working:
         self._ending = ending
         self._claims = Claims(shelf, clock=clock)
         self._shares: defaultdict[str, Shares] = defaultdict(lambda: Shares(slow=SLOW))
+        self._put_off_since: defaultdict[str, int] = defaultdict(int)
         self._clock = clock
         self._works = {
             Kind.LISTING: listing.work,
@@ -90,18 +100,29 @@ class Working:
             if not has_come:
                 await self._put_off(todo)
                 return
+            self._put_off_since[todo.tenant_id] = 0
             claimed = await self._claims.take(todo)
             if claimed is None:
                 _log.info("%s of %s is somebody else's by now", todo.name, todo.sync_id)
                 return
             try:
                 await self._works[todo.kind](store, claimed)
-            except Exception:
-                await self._claims.release(claimed)
+            except UnavailableError:
+                await self._claims.release(claimed, failed=False)
                 raise
+            except Exception:
+                if not claimed.is_deadly:
+                    await self._claims.release(claimed, failed=True)
+                    raise
+                # Its own kind cannot even give it up; and a pass must come to its end.
+                _log.exception("%s of %s is given up on: nobody can do it", todo.name, todo.sync_id)
+                await self._landing.land(claimed, [Landed(todo.name, Tally(failed=1))], [], msgspec.json.encode)
 
     async def _put_off(self, todo: Todo) -> None:
-        delay = random.uniform(*PUT_OFF)  # noqa: S311 - spreads load
+        crowd = self._put_off_since[todo.tenant_id]
+        self._put_off_since[todo.tenant_id] += 1
+        shortest, longest = PUT_OFF
+        delay = random.uniform(shortest, min(longest + CROWD * crowd, LONGEST_PUT_OFF))  # noqa: S311 - spreads load
         later = replace(todo, not_before=self._clock() + timedelta(seconds=delay))
         # Noted, so that no sweep announces it before that; and where it was changed, it is in other hands.
         with suppress(ConflictError):

@@ -515,6 +515,26 @@ class TestTenants:
 
         assert (await catalogue.found(slow.sync_id)).state is State.RUNNING
 
+    async def test_a_crowd_that_is_put_off_comes_back_spread(
+        self, catalogue: Cataloguing, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("shared.catalog.listing.MAX_PRODUCTS", 2)
+        monkeypatch.setattr("shared.catalog.working.CROWD", 60.0)
+        monkeypatch.setattr("shared.shares.LONGEST_WAIT", 0.0)
+        await catalogue.starting.start([catalogue.tenant_id])
+        await catalogue.run(until=lambda sent: sent.queue == PIECES_QUEUE)
+        pieces = [each for each in catalogue.sent if each.queue == PIECES_QUEUE]
+        assert len(pieces) >= 10
+        worker, began_on = catalogue.worker(), catalogue.clock()
+        catalogue.sent.clear()
+
+        for each in pieces:
+            await worker.carry_out(each.message)
+
+        waits = [(each.visible_on - began_on).total_seconds() for each in catalogue.sent]
+        assert len(waits) == len(pieces)
+        assert 60 < max(waits) < 620
+
     async def test_a_listing_that_is_throttled_waits_for_as_long_as_the_store_says(
         self, catalogue: Cataloguing, control: Control
     ) -> None:

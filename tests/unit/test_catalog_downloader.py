@@ -419,6 +419,21 @@ class TestGoingOn:
         assert container.blobs[a_file().name][0] == CONTENT
         assert len(cdn.asked) == 1
 
+    async def test_one_that_another_has_made_meanwhile_stays_given_out(self) -> None:
+        container = await self.left()
+
+        class Overtaken(Cdn):
+            @asynccontextmanager
+            async def open(self, url: str, *, offset: int = 0, etag: str | None = None) -> AsyncIterator[Download]:
+                await container.put(a_file().name, CONTENT, metadata={"sha256": SHA256})
+                async with super().open(url, offset=offset, etag=etag) as download:
+                    yield download
+
+        await brought(Overtaken(etag=ETAG), a_file(), container)
+
+        assert container.blobs[a_file().name][1].metadata == {"sha256": SHA256}
+        assert container.bytes_read == 0
+
     async def test_of_whole_blocks_the_last_is_read_again(self) -> None:
         """Of a file that is all there nothing is left to ask for."""
         content = CONTENT[: 2 * BLOCK]
