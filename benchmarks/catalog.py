@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bare_loop import BareLoop, Request
-from benchmarks.observing import peak_memory
+from benchmarks.observing import peak_memory, processor_time
 from benchmarks.report import Finding
 from benchmarks.tenants import LATENCY_MS, Bench, bench
 
@@ -31,11 +31,13 @@ async def measure(folder: Path) -> list[Finding]:
         await control.disturb("business", {"latencyMs": LATENCY_MS})
         passes: list[float] = []
         floors: list[float] = []
-        calls = 0
+        calls, cores = 0, 0.0
         loop: BareLoop | None = None
         for _ in range(ROUNDS):
             since = await control.last_seen()
+            cores = processor_time(stage.app.pid)
             passes.append(await _pass(stage, full=True))
+            cores = processor_time(stage.app.pid) - cores
             calls = await stage.calls(since)
             if loop is None:
                 plain = await stage.loop(await _requests(stage, since))
@@ -48,7 +50,8 @@ async def measure(folder: Path) -> list[Finding]:
     ratios = ", ".join(f"{ours / least:.2f}" for ours, least in zip(passes, floors, strict=True))
     detail = (
         f"{calls} calls at {LATENCY_MS} ms: {took:.0f} s, floor {floor:.0f} s; by round: {ratios};"
-        f" one after the other: {in_turn:.0f} s; peak {memory:.0f} MiB"
+        f" one after the other: {in_turn:.0f} s; peak {memory:.0f} MiB;"
+        f" {cores / calls * 1000:.1f} ms of a core a call"
     )
     return [Finding("catalog: full pass / floor", took / floor, 1.5, "x", detail), *changed]
 

@@ -23,7 +23,7 @@ from azure.storage.queue.aio import QueueClient, QueueServiceClient
 
 from benchmarks.bare_loop import BareLoop, Request
 from benchmarks.entra import access_token
-from benchmarks.observing import transactions
+from benchmarks.observing import processor_time, transactions
 from benchmarks.report import Finding
 from benchmarks.tenants import NEVER
 from local import processes
@@ -90,7 +90,9 @@ async def measure(folder: Path) -> list[Finding]:
                     (await http.post(f"/users/{player}/fulfillments", json=_job())).raise_for_status()
 
                 await _burst(stack, storage, by_message, list(islice(everybody, WARM_UP)))
+                cores = processor_time(app.pid)
                 by_queue = await _burst(stack, storage, by_message, list(islice(everybody, JOBS)))
+                cores = processor_time(app.pid) - cores
                 by_request = await _burst(stack, storage, over_http, list(islice(everybody, HTTP_JOBS)))
                 times = await _one_by_one(storage, by_message, list(everybody))
         finally:
@@ -105,7 +107,7 @@ async def measure(folder: Path) -> list[Finding]:
             0.5,
             "x",
             f"{JOBS} jobs at {by_queue.rate:.0f}/s, consumes one after the other at {LATENCY_MS} ms {plain:.0f}/s;"
-            " bounded by Azurite's one thread",
+            f" bounded by Azurite's one thread; {cores / JOBS * 1000:.1f} ms of a core a job",
             at_least=True,
         ),
         Finding("fulfillment: storage transactions a job", by_queue.cost, MOST_TRANSACTIONS, "", counted),

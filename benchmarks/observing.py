@@ -1,5 +1,6 @@
 """What the app took, as others saw it: the kernel and Azurite."""
 
+import os
 import re
 from pathlib import Path
 
@@ -18,3 +19,10 @@ def peak_memory(pid: int) -> float:
     """The most memory that a process has had so far, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text("utf-8")
     return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) / 1024
+
+
+def processor_time(pid: int) -> float:
+    """Seconds of a core that a process has used so far, its own and the kernel's for it."""
+    # The name of the program, in brackets, may hold anything; what follows is in fixed places (proc(5)).
+    fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -16,7 +16,7 @@ from typing import cast
 import httpx
 
 from benchmarks.bare_loop import BareLoop
-from benchmarks.observing import peak_memory, transactions
+from benchmarks.observing import peak_memory, processor_time, transactions
 from benchmarks.report import Finding
 from local import processes
 from local.control import Kind
@@ -41,12 +41,13 @@ NEVER = "0 0 0 1 1 *"
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run of the app. Seconds, MiB, and requests that Azurite saw."""
+    """One run of the app. Seconds, MiB, requests that Azurite saw, seconds of a core."""
 
     keys: int
     seconds: float
     peak_memory: float
     transactions: int
+    cores: float
 
 
 async def measure(folder: Path) -> list[Finding]:
@@ -92,6 +93,7 @@ def _findings(few: Run, many: list[Run], loops: list[float], bare: BareLoop) -> 
     ratios = ", ".join(f"{ours / theirs:.2f}" for ours, theirs in zip(rates, loops, strict=True))
     memory = many[0].peak_memory
     requests = max(run.transactions for run in many)
+    cores = statistics.median(run.cores for run in many)
     return [
         Finding(
             "renewal: rate / bare loop",
@@ -99,7 +101,8 @@ def _findings(few: Run, many: list[Run], loops: list[float], bare: BareLoop) -> 
             0.8,
             "x",
             f"{MANY} keys at {rate:.0f}/s with {APP_CONCURRENCY} calls in flight to each service,"
-            f" bare loop {loop:.0f}/s ({bare.clients} clients of {bare.connections}); by round: {ratios}",
+            f" bare loop {loop:.0f}/s ({bare.clients} clients of {bare.connections}); by round: {ratios};"
+            f" {cores / MANY * 1000:.1f} ms of a core a key",
             at_least=True,
         ),
         Finding(
@@ -149,7 +152,7 @@ async def _file(parts: Wiring, stack: Servers, count: int, name: str) -> list[st
 
 async def _renew(stack: Servers, parts: Wiring, app: processes.Server, count: int) -> Run:
     seen = await stack.control.last_seen()
-    before = transactions(stack)
+    before, cores = transactions(stack), processor_time(app.pid)
     async with httpx.AsyncClient(timeout=60) as client:
         (await client.post(f"{app.url}/admin/functions/plan_renewals?wait=true")).raise_for_status()
     while await stack.control.count(path=f"{RENEWAL_PATH}$", since=seen) < count:  # noqa: ASYNC110 - another process
@@ -162,7 +165,7 @@ async def _renew(stack: Servers, parts: Wiring, app: processes.Server, count: in
     renewed = await stack.control.count(path=f"{RENEWAL_PATH}$", since=seen)
     if renewed != count:
         raise RuntimeError(f"{renewed} renewals of {count} keys")
-    return Run(count, seconds, peak_memory(app.pid), transactions(stack) - before)
+    return Run(count, seconds, peak_memory(app.pid), transactions(stack) - before, processor_time(app.pid) - cores)
 
 
 def _last_shard_done(app: processes.Server) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bare_loop import Request
-from benchmarks.observing import peak_memory, transactions
+from benchmarks.observing import peak_memory, processor_time, transactions
 from benchmarks.report import Finding
 from benchmarks.tenants import LATENCY_MS, Bench, bench
 
@@ -23,14 +23,16 @@ async def measure(folder: Path) -> list[Finding]:
         await _job(stage, small, FEW)
         before = peak_memory(stage.app.pid)
         since, requests = await control.last_seen(), transactions(stage.stack)
+        cores = processor_time(stage.app.pid)
         started = time.perf_counter()
         state = await _job(stage, big, MANY)
         took = time.perf_counter() - started
         calls, requests = await stage.calls(since), transactions(stage.stack) - requests
-        memory = peak_memory(stage.app.pid)
+        memory, cores = peak_memory(stage.app.pid), processor_time(stage.app.pid) - cores
         plain = MANY / CHUNK / await _plain(stage, by_hand)
     assert state["succeeded"] == MANY, state
-    detail = f"{MANY} users at {LATENCY_MS} ms a call: {took:.0f} s; one call after the other: {plain:.0f} s"
+    detail = f"{MANY} users at {LATENCY_MS} ms a call: {took:.0f} s; one call after the other: {plain:.0f} s;"
+    detail += f" {cores / calls * 1000:.1f} ms of a core a call"
     return [
         Finding("seats: Store calls / (users / chunk)", calls / (MANY / CHUNK), 1.02, "x", f"{calls} calls; {detail}"),
         Finding("seats: storage transactions a user", requests / MANY, 0.2, "", f"{requests} transactions, polls too"),

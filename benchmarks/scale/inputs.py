@@ -50,28 +50,31 @@ class Inputs:
     send_time: float = _input(0.02, "s", Basis.ASSUMED, "a message put")
 
     renewal_time: float = _input(0.1, "s", Basis.ASSUMED, "the Store's answer; that of the benchmark")
-    renewal_cpu: float = _input(
-        1 / 1021, "s of a core a key", Basis.MEASURED, "`renewal: rate / bare loop`, 1,021 keys/s of one process"
-    )
+    renewal_cpu: float = _input(0.0009, "s of a core a key", Basis.MEASURED, "`renewal: rate / bare loop`")
     keys_a_player: float = _input(2, "keys", Basis.ASSUMED, "both kinds, handed in together")
 
     catalog_time: float = _input(0.15, "s", Basis.ASSUMED, "a call of Store for Business")
-    catalog_cpu: float = _input(0.002, "s of a core a call", Basis.ASSUMED, "twice a renewal: answers are longer")
+    catalog_cpu: float = _input(0.0009, "s of a core a call", Basis.MEASURED, "`catalog: full pass / floor`")
     calls_a_product: float = _input(
         2.6, "calls", Basis.ASSUMED, "details, one language; for three in ten packages and a license"
     )
 
     seat_time: float = _input(0.3, "s", Basis.ASSUMED, "one bulk call of 25 users")
-    seat_cpu: float = _input(0.004, "s of a core a call", Basis.ASSUMED, "25 users go out and come back")
+    seat_cpu: float = _input(
+        0.0016, "s of a core a call", Basis.MEASURED, "`seats: Store calls / (users / chunk)`, 25 users a call"
+    )
 
     consume_time: float = _input(0.2, "s", Basis.ASSUMED, "the Store's answer")
-    fulfillment_cpu: float = _input(0.004, "s of a core a job", Basis.ASSUMED, "four renewals")
-    fulfillment_reads: float = _input(2, "reads a job", Basis.OURS, "README: key and balance, of 8 transactions")
+    fulfillment_cpu: float = _input(
+        0.0071, "s of a core a job", Basis.MEASURED, "`fulfillment: jobs a second / bare loop`"
+    )
+    fulfillment_reads: float = _input(2, "reads a job", Basis.OURS, "key and balance (docs/fulfillment.md)")
     fulfillment_writes: float = _input(
-        4, "transactions a job", Basis.OURS, "README: row, grant, index, swept row; the event and the message besides"
+        3, "transactions a job", Basis.OURS, "row, grant, index; the event and the message besides"
     )
     ledger_entities: float = _input(9, "entities a job", Basis.OURS, "rows of the above in the player's partition")
 
+    refund_cpu: float = _input(0.0065, "s of a core an event", Basis.MEASURED, "`refunds: events a second / bare loop`")
     refund_reads: float = _input(
         4.25, "reads an event", Basis.OURS, "group, lines, fulfilment, balance, a part of open work (`shared/refunds`)"
     )

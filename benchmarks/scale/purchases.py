@@ -106,7 +106,7 @@ def _drained(world: World, events: int, timer: float, side_by_side: int) -> Step
                 writes=page * inputs.refund_writes,
                 side_by_side=page / rounds,
             )
-            took = max(requests, instance.cpu.wait(page * inputs.fulfillment_cpu))
+            took = max(requests, instance.cpu.wait(page * inputs.refund_cpu))
             sent = world.storage.messages(EVENTS_QUEUE, page, requests=page)
             # Read the pages; of each event its message is deleted last.
             yield world.env.timeout(reads * inputs.clawback_time + took + rounds * (sent + inputs.clawback_time))

@@ -95,7 +95,9 @@ TURNED: tuple[Scenario, ...] = (
     ),
     Scenario(
         "seats: 1 million in one tenant, `SEAT_CHUNK_SIZE` 100",
-        lambda given, name: seats.jobs(replace(given, seat_chunk=100, seat_time=0.6, seat_cpu=0.016), name, 1, MILLION),
+        lambda given, name: seats.jobs(
+            replace(given, seat_chunk=100, seat_time=0.6, seat_cpu=0.0064), name, 1, MILLION
+        ),
     ),
     Scenario(
         "seats: 1 million in one tenant, the Store takes 10 calls/s",
