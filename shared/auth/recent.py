@@ -20,18 +20,20 @@ class RecentTokens[T]:
 
     def __init__(self, *, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._proved: dict[bytes, tuple[T, float]] = {}
+        self._proved: dict[bytes, tuple[T, float, float]] = {}
 
     def find(self, token: str) -> T | None:
         """What the token proved, if that is remembered and the token still holds."""
-        proved, until = self._proved.get(_digest(token), (None, 0.0))
-        return proved if self._now() < until else None
+        proved, since, until = self._proved.get(_digest(token), (None, 0.0, 0.0))
+        # Not before it was verified either: a clock that was set back would have it hold for as much longer.
+        return proved if since <= self._now() < until else None
 
     def remember(self, token: str, proved: T, expires: float) -> None:
         """Remember it; ``expires`` is when the token stops holding, in seconds since 1970."""
         if len(self._proved) >= CAPACITY:
             del self._proved[next(iter(self._proved))]
-        self._proved[_digest(token)] = (proved, min(expires, self._now() + REMEMBERED))
+        now = self._now()
+        self._proved[_digest(token)] = (proved, now, min(expires, now + REMEMBERED))
 
 
 def _digest(token: str) -> bytes:
