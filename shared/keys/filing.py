@@ -53,8 +53,16 @@ class Files:
 
     async def due(self, shard: str, now: datetime, count: int) -> list[Record]:
         """The first ``count`` records of a shard that have a duty by ``now``, the most overdue first."""
-        end = f"{_DUE}{to_iso(now)}~"
-        return [record for row in await self._table.first(shard, _DUE, end, count) if (record := _readable(row))]
+        start, end = _DUE, f"{_DUE}{to_iso(now)}~"
+        records: list[Record] = []
+        while len(records) < count:
+            rows = await self._table.first(shard, start, end, count)
+            records += [record for row in rows if (record := _readable(row))]
+            if len(rows) < count:
+                break
+            # A row key that begins with another and goes on is behind it.
+            start = f"{rows[-1]['RowKey']} "
+        return records[:count]
 
     async def has_due(self, shard: str, now: datetime) -> bool:
         """Whether a shard has anything due."""

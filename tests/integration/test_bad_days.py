@@ -10,11 +10,13 @@ from azure.storage.queue.aio import QueueServiceClient
 
 from local.control import Control
 from shared.errors import UnavailableError
+from shared.keys.filing import RECORDS_A_COMMIT
 from shared.keys.messages import RenewalMessage
 from shared.keys.record import StoredKey, shard_of
 from shared.keys.renewal import MANY_KEYS
 from shared.keys.status import Status
 from shared.storage.leases import Lease, Leases
+from shared.storage.transactions import Operation
 from tests.support.app import Storage, unique
 from tests.support.keeping import Keeping
 from tests.support.polling import eventually
@@ -145,6 +147,19 @@ class TestWhatIsGone:
         assert await keeping.files.find(user) is None
         await keeping.keep(user)
         assert await keeping.files.find(user)
+
+    async def test_rows_that_nobody_can_read_hold_nobody_up_however_many_they_are(self, keeping: Keeping) -> None:
+        user = unique()
+        await keeping.keep(user, issuedDaysAgo=20)
+        before = (await keeping.held(user)).issued_on
+        shard = shard_of(user)
+        for number in range(RECORDS_A_COMMIT + 7):
+            row = {"PartitionKey": shard, "RowKey": f"due|2000-01-01T00:00:00Z|{number:03}"}
+            await keeping.table.commit([Operation("create", row)])
+
+        await keeping.renew(user)
+
+        assert (await keeping.held(user)).issued_on > before
 
     async def test_a_queue_is_missed_and_made_anew(self, keeping: Keeping, storage: Storage) -> None:
         await keeping.renewals_queue.send(RenewalMessage("00"))
